@@ -12,18 +12,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from course_lib.core.errors import BadInput
 from course_lib.core.paths import atomic
 from course_lib.slots.clevr_files import Broken, Scene, find_files
-from course_lib.slots.scenes import Scenes
+from course_lib.slots.scenes import Batched, Scenes
 
 CHUNK = 1000  # scenes of the source per file of the cache: what an interruption can lose
 
 
-class CLEVR6(Dataset):
+class CLEVR6(Batched):
     """Scenes of CLEVR with min_objects to max_objects objects. A batch is a dict as in `scenes.SceneDataset`, where
 
     image     the paper's crop (see `clevr_files`) resized bilinearly; smoothed first where it shrinks to less than 2/3
@@ -139,17 +138,6 @@ class CLEVR6(Dataset):
             raise BadInput(f"{path} is damaged ({error}); delete it, and it is written anew.") from None
         self.chunks.append(path)
         self.ends.append(many + (self.ends[-1] if self.ends else 0))
-
-    def __len__(self) -> int:
-        return self.samples
-
-    def __getitem__(self, index: int) -> Scenes:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"scene {index} of {len(self)}")
-        return {name: value[0] for name, value in self.batch([index % len(self)]).items()}
-
-    def __getitems__(self, indices: Sequence[int]) -> Scenes:
-        return self.batch(indices)
 
     def batch(self, indices: Sequence[int]) -> Scenes:
         """The scenes of these numbers; each chunk that holds one is opened once."""

@@ -38,7 +38,24 @@ GAP = 0.06  # between objects that may not touch: about 2 of 64 pixels
 CANDIDATES, ATTEMPTS = 16, 200  # places tried for an object, and draws of the whole scene
 
 
-class SceneDataset(Dataset):
+class Batched(Dataset):
+    """Data that come as whole batches, from `batch(indices)`; one scene is a batch of one. `samples` are in an epoch."""
+
+    samples: int
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __getitem__(self, index: int) -> Scenes:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"scene {index} of {len(self)}")
+        return {name: value[0] for name, value in self.batch([index % len(self)]).items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> Scenes:
+        return self.batch(indices)
+
+
+class SceneDataset(Batched):
     """Scenes of min_objects to max_objects objects in front of one background. A batch is a dict of tensors:
 
     image     float (batch, 3, height, width) in [0, 1]
@@ -73,17 +90,6 @@ class SceneDataset(Dataset):
             raise BadInput(f"samples must be at least 1 and seed at least 0, not {samples} and {seed}.")
         self.resolution, self.min_objects, self.max_objects = resolution, min_objects, max_objects
         self.samples, self.seed = samples, seed
-
-    def __len__(self) -> int:
-        return self.samples
-
-    def __getitem__(self, index: int) -> Scenes:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"scene {index} of {len(self)}")
-        return {name: value[0] for name, value in self.batch([index % len(self)]).items()}
-
-    def __getitems__(self, indices: Sequence[int]) -> Scenes:
-        return self.batch(indices)
 
     def batch(self, indices: Sequence[int], motion: float | int = 0) -> Scenes:
         """The scenes of these numbers; with `motion`, the same scenes with every object moved that far, each its own way."""

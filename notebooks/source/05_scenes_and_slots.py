@@ -267,7 +267,7 @@ claim("slots.shapes_consistency", measure_consistency(model, shapes.dataset, sce
 #
 # Look at corners and edges, too: a slot that paints a square as a blob loses its corners to the background. mIoU and mBO, which count every pixel, pay more for this than FG-ARI does.
 #
-# A segmentation can also be read off the last *attention*, which is coarser but says what each slot looked at: FG-ARI {{slots.shapes_attention_fg_ari:.2f}}. Where this is the higher of the two, the slots look at the right places, and the decoder still lets two of them paint one object.
+# A segmentation can also be read off the last *attention*, which is coarser but says what each slot looked at: FG-ARI {{slots.shapes_attention_fg_ari:.2f}}. Where this is the higher of the two, the slots look at the right places, and the decoder gives some of what they see to another slot: mostly to the background's, as section 6 counts.
 #
 # The model was told neither that there are objects nor how many. Against the baseline of section 3:
 
