@@ -38,8 +38,8 @@ def train(
     *,
     epochs: int,
     batch_size: int,
-    lr: float | int | None = None,
-    optimizer: Optimizer | None = None,
+    lr: float | int,
+    optimizers: Callable[[nn.Module, float], list[Optimizer]] | None = None,
     scheduler: Callable[[Optimizer], LRScheduler] | None = None,
     clip: float | int | None = None,
     seed: int = 0,
@@ -59,8 +59,8 @@ def train(
     objective: (model, batch) -> scalars by name; "loss" is minimised, the others are recorded.
     data: a tensor whose first axis counts samples, or a map-style data set. The order of samples follows from `seed`
         and the epoch alone; noise comes from the global generators, seeded here from `seed` (and the process).
-    optimizer: an optimiser of the model's parameters, or instead `lr` for Adam. scheduler: optimiser -> schedule,
-        stepped after every update. clip: largest gradient norm.
+    lr: the learning rate. optimizers: (model, lr) -> optimisers that share the parameters among them; by default one
+        Adam. scheduler: optimiser -> schedule, stepped after every update. clip: largest gradient norm.
     before_step: called before every step with the number of updates made so far, to change a weight of the objective, say.
     validate: model -> measures of held-out data, once an epoch, in eval mode without gradients.
     best: the measure (epoch mean or of `validate`) whose lowest value is kept as `best_model`.
@@ -73,21 +73,19 @@ def train(
     Raises `BadInput`: empty or non-finite data, bad numbers, a loss that is not finite, no memory, and `Run`'s errors.
     """
     _check(data, epochs=epochs, batch_size=batch_size, seed=seed, log_every=log_every, workers=workers, lr=lr, clip=clip)
-    if (lr is None) == (optimizer is None):
-        raise BadInput("give train either lr (for Adam) or an optimizer.")
     accelerator = _accelerator(run, cpu)
     if batch_size % accelerator.num_processes:
         raise BadInput(f"batch_size {batch_size} cannot be split among {accelerator.num_processes} processes.")
 
     home = next(model.parameters()).device
     step = _Step(model, objective)
-    optimizer = optimizer or torch.optim.Adam(model.parameters(), lr=lr, fused=True)
-    schedule = scheduler(optimizer) if scheduler else None
+    chosen = optimizers(model, lr) if optimizers else [torch.optim.Adam(model.parameters(), lr=lr, fused=True)]
+    schedules = [scheduler(optimizer) for optimizer in chosen] if scheduler else []
     loader = accelerator.prepare(batches(data, batch_size, seed, workers))
-    step, optimizer = accelerator.prepare(step, optimizer)
-    schedule = accelerator.prepare(schedule) if schedule else None
+    step, *prepared = accelerator.prepare(step, *chosen)
+    schedules = [accelerator.prepare(schedule) for schedule in schedules]
     # Accelerate's optimiser looks for an optional package at every step (0.1 ms); only scaled gradients (fp16) need it.
-    updater = optimizer if accelerator.scaler else optimizer.optimizer
+    updaters = prepared if accelerator.scaler else chosen
     seed_noise(seed, accelerator.process_index)
 
     history = History()
@@ -107,14 +105,14 @@ def train(
             for done, batch in enumerate(loader, history.updates):
                 if before_step:
                     before_step(done)
-                updater.zero_grad()
+                for updater in updaters:
+                    updater.zero_grad()
                 measures = step(batch)
                 accelerator.backward(measures["loss"])
                 if clip:
                     accelerator.clip_grad_norm_(step.parameters(), clip)
-                updater.step()
-                if schedule:
-                    schedule.step()
+                for updater in updaters + schedules:
+                    updater.step()
                 rows.append({name: value.detach() for name, value in measures.items()})
                 bar.update()
             history.add_epoch(_numbers(accelerator, rows), log_every, run.newest if run else None)
@@ -190,7 +188,8 @@ def _looked(look: Callable[[nn.Module], Any] | None, model: nn.Module) -> Any:
 def _check(data: Tensor | Dataset, **numbers) -> None:
     for name, value in numbers.items():
         if name in ("lr", "clip"):
-            good, what = value is None or (_is_number(value) and 0 < value < math.inf), "a positive number"
+            none = name == "clip" and value is None
+            good, what = none or (_is_number(value) and 0 < value < math.inf), "a positive number"
         else:
             least = 0 if name in ("seed", "workers") else 1
             good, what = type(value) is int and value >= least, f"a whole number from {least} on"

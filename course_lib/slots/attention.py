@@ -51,7 +51,7 @@ class LearnedQueries(nn.Module):
 class SeededSlots(nn.Module):
     """Every slot starts at one input of the picture, W·input + b, chosen as k-means++ chooses its centres.
 
-    The first is drawn evenly; each next one with a probability that grows with the fourth power of its distance to the
+    The first is drawn evenly; each next one with a probability that grows with the eighth power of its distance to the
     nearest one chosen (Arthur & Vassilvitskii 2007 take the second: here objects are few among many background tokens).
     Distances are between layer-normalised inputs. Any number of slots works, and no two of them start alike. (Slots
     started by clustering: Gao et al. 2023.)
@@ -75,7 +75,7 @@ class SeededSlots(nn.Module):
         for draw in draws.unbind(1):
             below = weight.cumsum(1) <= draw[:, None] * weight.sum(1, keepdim=True)
             chosen.append(below.sum(1).clamp(max=weight.shape[1] - 1))
-            away = (inputs - inputs[rows, chosen[-1]][:, None]).square().sum(-1).square()
+            away = (inputs - inputs[rows, chosen[-1]][:, None]).square().sum(-1).pow(4)
             weight = away if len(chosen) == 1 else torch.minimum(weight, away)
         return torch.stack(chosen, 1)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from course_lib.core.errors import BadInput
@@ -61,34 +61,52 @@ class Encoder(nn.Module):
         return self.mlp(rearrange(features, "b c h w -> b h w c"))
 
 
-class BroadcastDecoder(nn.Module):
-    """Each slot alone, on every cell of a grid (4×4 pixels; Watters et al. 2019), becomes a picture and mask logits.
+def cell_centres(height: int, width: int, stride: int) -> Float[Tensor, "cells 2"]:
+    """x and y, from 0 to 1, of the centre of every stride × stride cell of a picture, row by row."""
+    y, x = ((torch.arange(n // stride) + 0.5) / (n // stride) for n in (height, width))
+    return torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1).flatten(0, 1)
 
-    Three convolutions on the grid; the last gives every pixel of a cell its own channels (sub-pixel convolution, Shi et
-    al. 2016), which departs from the paper's transposed convolutions because it is several times cheaper on a CPU.
+
+def strip(image: Float[Tensor, "batch c height width"], cells: Int[Tensor, "cells"],
+          stride: int) -> Float[Tensor, "batch c stride length"]:
+    """Cells of a picture, by their numbers (row by row), side by side: a picture of height `stride`."""
+    rows = rearrange(image, "b c (h p) (w q) -> b c p (h w) q", p=stride, q=stride)
+    return rows[:, :, :, cells].flatten(3)
+
+
+class BroadcastDecoder(nn.Module):
+    """Each slot alone is asked at every 4×4 cell of the picture what it would paint there, and how much is its own.
+
+        h = (M slot) ⊙ (P γ(x, y)) + S slot;     picture and mask logits of the cell's 16 pixels = MLP(h)
+
+    The slot is broadcast over all places and told where it stands (Watters et al. 2019), here by γ, the place and sines and
+    cosines of it (Tancik et al. 2020); their product with the slot lets it move what it paints, as
+    cos ω(x − x₀) = cos ωx cos ωx₀ + sin ωx sin ωx₀. Where the paper has convolutions at full resolution, one MLP answers
+    for each cell: several times cheaper on a CPU, and any choice of cells can be asked for alone.
     """
 
-    stride = 4
+    stride, octaves = 4, 4
 
-    def __init__(self, slot_dim: int, channels: int):
+    def __init__(self, slot_dim: int, hidden_dim: int):
         super().__init__()
-        self.position = SoftPosition(slot_dim)
-        self.cnn = nn.Sequential(
-            nn.Conv2d(slot_dim, channels, 3, 1, 1), nn.ReLU(), nn.Conv2d(channels, channels, 3, 1, 1), nn.ReLU(),
-            nn.Conv2d(channels, 4 * self.stride**2, 3, 1, 1), nn.PixelShuffle(self.stride))
+        self.place = nn.Linear(2 + 4 * self.octaves, hidden_dim)
+        self.scale, self.shift = nn.Linear(slot_dim, hidden_dim), nn.Linear(slot_dim, hidden_dim)
+        self.mlp = nn.Sequential(nn.ReLU(), nn.Linear(hidden_dim, hidden_dim), nn.ReLU(),
+                                 nn.Linear(hidden_dim, 4 * self.stride**2))
 
     def forward(
-        self, slots: Float[Tensor, "batch slots dim"], height: int, width: int
+        self, slots: Float[Tensor, "batch slots dim"], places: Float[Tensor, "cells 2"], columns: int
     ) -> tuple[Float[Tensor, "batch slots 3 height width"], Float[Tensor, "batch slots height width"]]:
-        """Return each slot's picture, and its mask's logits."""
-        grid = slots.flatten(0, 1)[..., None, None].expand(-1, -1, height // self.stride, width // self.stride)
-        maps = rearrange(self.cnn(self.position(grid)), "(b k) c h w -> b k c h w", k=slots.shape[1])
+        """Return each slot's picture, `columns` cells wide, and its mask's logits."""
+        angle = torch.pi * 2.0 ** torch.arange(self.octaves, device=places.device)[:, None] * places[:, None]
+        features = torch.cat([2 * places - 1, angle.sin().flatten(1), angle.cos().flatten(1)], 1)
+        hidden = self.scale(slots)[:, :, None] * self.place(features) + self.shift(slots)[:, :, None]
+        maps = rearrange(self.mlp(hidden), "b k (h w) (c p q) -> b k c (h p) (w q)", c=4, p=self.stride, w=columns)
         return maps[:, :, :3], maps[:, :, 3]
 
-    def bytes_needed(self, slots: int, height: int, width: int) -> int:
+    def bytes_needed(self, slots: int, cells: int) -> int:
         """About the memory of the maps of so many slots, all pictures together; measured are 70 to 95 % of it."""
-        dim, channels, last = self.cnn[0].in_channels, self.cnn[0].out_channels, self.cnn[4].out_channels
-        numbers = slots * (height * width // self.stride**2) * (dim + 2 * channels + 3 * last)
+        numbers = slots * cells * (2 * self.place.out_features + 3 * self.mlp[-1].out_features)
         return numbers * (2 if torch.is_grad_enabled() else 1) * 4
 
 
@@ -98,19 +116,20 @@ class SlotAutoencoder(nn.Module):
 
     start: "gaussian" (one learned Gaussian for all slots), "queries" (`queries` learned ones, of which each picture gets a
     random `num_slots`) or "seeds" (k-means++ among the inputs).
-    eps: the share of every input that every slot gets unasked. The paper's 1e-8 only keeps the mean defined; 0.01 pulls
+    eps: the share of every input that every slot gets unasked. The paper's 1e-8 only keeps the mean defined; 0.005 pulls
     a slot that owns little towards the mean of the picture, and so parts two slots that share one object: the one that
     loses a little loses more, until it owns nothing.
-    gradient: "full", "implicit" or "bilevel", see `SlotAttention`. channels: of the convolutions. hidden_dim: of MLPs.
+    gradient: "full", "implicit" or "bilevel", see `SlotAttention`. channels: of the encoder's convolutions. hidden_dim: of
+    the encoder's and the attention's MLP; decoder_dim: of the decoder's.
     Number of slots and iterations may differ from call to call.
     """
 
     def __init__(self, num_slots: int = 7, slot_dim: int = 64, num_iterations: int = 3, hidden_dim: int = 64,
-                 channels: int = 32, start: str = "seeds", queries: int = 12, gradient: str = "bilevel",
-                 eps: float = 0.01):
+                 channels: int = 64, decoder_dim: int = 128, start: str = "seeds", queries: int = 12,
+                 gradient: str = "bilevel", eps: float = 0.005):
         super().__init__()
         for name, value in {"num_slots": num_slots, "slot_dim": slot_dim, "num_iterations": num_iterations,
-                            "hidden_dim": hidden_dim, "channels": channels, "queries": queries}.items():
+                            "hidden_dim": hidden_dim, "channels": channels, "decoder_dim": decoder_dim, "queries": queries}.items():
             if value < 1:
                 raise BadInput(f"{name} must be at least 1, not {value}.")
         if start not in STARTS:
@@ -122,7 +141,7 @@ class SlotAutoencoder(nn.Module):
         self.start = {"gaussian": partial(SharedGaussian, slot_dim), "queries": partial(LearnedQueries, slot_dim, queries),
                       "seeds": partial(SeededSlots, slot_dim, slot_dim)}[start]()
         self.attention = SlotAttention(slot_dim, slot_dim, hidden_dim, gradient, eps)
-        self.decoder = BroadcastDecoder(slot_dim, channels)
+        self.decoder = BroadcastDecoder(slot_dim, decoder_dim)
 
     def forward(
         self,
@@ -130,9 +149,11 @@ class SlotAutoencoder(nn.Module):
         num_slots: int | None = None,
         iterations: int | None = None,
         chance: Chance = None,
+        cells: Int[Tensor, "cells"] | None = None,
     ) -> SlotOutput:
         """Explain pictures (values in [0, 1]). chance: the generator(s) that the start of the slots draws from.
 
+        cells: the numbers of the only cells that are to be decoded; reconstruction, masks and pictures are then a `strip`.
         Raises `BadInput`: other than three channels, sides that 4 does not divide, no slots, more slots than there are
         queries or than the memory holds.
         """
@@ -142,18 +163,19 @@ class SlotAutoencoder(nn.Module):
         tokens = self.encoder(image)
         inputs = tokens.flatten(1, 2)
         slots, attention = self.attention(inputs, self.start(inputs, num_slots, chance), iterations)
-        pictures, masks, reconstruction = self.decode(slots, *image.shape[-2:])
+        pictures, masks, reconstruction = self.decode(slots, *image.shape[-2:], cells)
         attention = attention.unflatten(-1, tokens.shape[1:3])
         return SlotOutput(reconstruction, masks, slots, attention, pictures)
 
     def decode(
-        self, slots: Float[Tensor, "batch slots dim"], height: int, width: int
-    ) -> tuple[Float[Tensor, "batch slots 3 height width"], Float[Tensor, "batch slots height width"],
-               Float[Tensor, "batch 3 height width"]]:
-        """Slots to the pictures, masks and reconstruction of `SlotOutput`."""
-        pictures, logits = self.decoder(slots, height, width)
+        self, slots: Float[Tensor, "batch slots dim"], height: int, width: int, cells: Int[Tensor, "cells"] | None = None
+    ) -> tuple[Float[Tensor, "batch slots 3 _ _"], Float[Tensor, "batch slots _ _"], Float[Tensor, "batch 3 _ _"]]:
+        """Slots to the pictures, masks and reconstruction of `SlotOutput`, of the whole height × width or of some cells."""
+        places = cell_centres(height, width, self.decoder.stride).to(slots.device)
+        chosen, columns = (places, width // self.decoder.stride) if cells is None else (places[cells], len(cells))
+        pictures, logits = self.decoder(slots, chosen, columns)
         masks = logits.softmax(1)
-        return pictures, masks, torch.einsum("bkhw,bkchw->bchw", masks, pictures)
+        return pictures, masks, (masks[:, :, None] * pictures).sum(1)
 
     def _check(self, image: Tensor, num_slots: int) -> None:
         if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
@@ -164,7 +186,8 @@ class SlotAutoencoder(nn.Module):
             raise BadInput(f"height and width must be multiples of {stride}, not {height} and {width}.")
         if num_slots < 1:
             raise BadInput(f"a picture needs at least 1 slot, not {num_slots}.")
-        needed, free = self.decoder.bytes_needed(len(image) * num_slots, height, width), free_memory(image.device)
+        needed = self.decoder.bytes_needed(len(image) * num_slots, height * width // stride**2)
+        free = free_memory(image.device)
         if needed > free:
             raise BadInput(f"{num_slots} slots for {len(image)} pictures of {width} × {height} pixels need about "
                            f"{needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; use fewer slots, "

@@ -104,7 +104,7 @@ def test_log_every_keeps_every_third_step():
 def test_clip_bounds_the_step():
     model = network()
     before = [parameter.clone() for parameter in model.parameters()]
-    short(model, lr=None, optimizer=torch.optim.SGD(model.parameters(), lr=1.0), clip=0.01, epochs=1, batch_size=50)
+    short(model, lr=1.0, optimizers=lambda model, lr: [torch.optim.SGD(model.parameters(), lr=lr)], clip=0.01, epochs=1, batch_size=50)
     moved = torch.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(model.parameters(), before)))
     assert 0.009 < moved <= 0.01001
 
@@ -126,7 +126,6 @@ def test_without_run_nothing_is_written(tmp_path, monkeypatch):
     ({"lr": 0}, "lr must be a positive number, not 0"),
     ({"lr": float("nan")}, "lr must be a positive number, not nan"),
     ({"clip": -1.0}, "clip must be a positive number"),
-    ({"lr": None}, "either lr .* or an optimizer"),
     ({"best": "accuracy"}, "best='accuracy' is not measured; there are: loss, noise"),
     ({"objective": lambda model, x: {"error": model(x).mean()}}, "must return a 'loss'; it returned error"),
     ({"objective": lambda model, x: {"loss": model(x).mean(), "rows": x}}, "'rows' must be one number"),

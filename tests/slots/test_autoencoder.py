@@ -1,5 +1,8 @@
 """The slot autoencoder: its parts add up, any size and number of slots goes, what cannot go is said in a sentence."""
 
+import math
+from itertools import product
+
 import jaxtyping
 import pytest
 import torch
@@ -8,11 +11,11 @@ from torch import Tensor, nn
 from course_lib.core import memory
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_weights, save_weights
-from course_lib.slots.autoencoder import BroadcastDecoder, SlotAutoencoder, SoftPosition
+from course_lib.slots.autoencoder import BroadcastDecoder, SlotAutoencoder, SoftPosition, cell_centres, strip
 from course_lib.slots.scenes import Shapes
 
 CARD = {"experiment": "toy", "config": {}, "seed": 0, "seconds": 0.0, "metrics": {}}
-SMALL = {"num_slots": 3, "slot_dim": 8, "hidden_dim": 8, "channels": 4, "queries": 5}
+SMALL = {"num_slots": 3, "slot_dim": 8, "hidden_dim": 8, "channels": 4, "decoder_dim": 8, "queries": 5}
 QUERIES = SMALL | {"start": "queries"}
 
 
@@ -82,10 +85,34 @@ def test_positions_of_two_sizes_agree_where_their_pixels_do():
 
 
 def test_a_slot_paints_alone():
-    decoder, slots = BroadcastDecoder(8, 4), torch.randn(2, 3, 8)
-    pictures, logits = decoder(slots, 16, 24)
-    one = decoder(slots[:, 1:2], 16, 24)
+    decoder, slots, places = BroadcastDecoder(8, 4), torch.randn(2, 3, 8), cell_centres(16, 24, 4)
+    pictures, logits = decoder(slots, places, 6)
+    one = decoder(slots[:, 1:2], places, 6)
     torch.testing.assert_close((pictures[:, 1:2], logits[:, 1:2]), one)
+
+
+def test_the_decoder_is_its_formula():
+    """Against loops over pictures, slots, cells and pixels, in the words of the docstring."""
+    decoder, slots, places = BroadcastDecoder(8, 4).double(), torch.randn(2, 3, 8).double(), cell_centres(8, 12, 4).double()
+    pictures, logits = decoder(slots, places, 3)
+    for b, k, row, column in product(range(2), range(3), range(2), range(3)):
+        x, y = (column + 0.5) / 3, (row + 0.5) / 2
+        waves = [[wave(2**o * math.pi * v) for o in range(4) for v in (x, y)] for wave in (math.sin, math.cos)]
+        place = decoder.place(torch.tensor([2 * x - 1, 2 * y - 1, *waves[0], *waves[1]]).double())
+        answer = decoder.mlp(decoder.scale(slots[b, k]) * place + decoder.shift(slots[b, k])).view(4, 4, 4)
+        inside = slice(4 * row, 4 * row + 4), slice(4 * column, 4 * column + 4)
+        torch.testing.assert_close(pictures[b, k][:, *inside], answer[:3])
+        torch.testing.assert_close(logits[b, k][inside], answer[3])
+
+
+def test_some_cells_are_those_of_the_whole():
+    """What only a few cells are asked for is what they answer among all."""
+    model, image, cells = SlotAutoencoder(**SMALL), torch.rand(2, 3, 16, 24), torch.tensor([7, 0, 23])
+    whole, some = model(image, chance=chance()), model(image, chance=chance(), cells=cells)
+    assert some.reconstruction.shape == (2, 3, 4, 12)
+    torch.testing.assert_close(some.reconstruction, strip(whole.reconstruction, cells, 4))
+    torch.testing.assert_close(some.masks, strip(whole.masks, cells, 4))
+    assert torch.equal(strip(image, cells, 4)[..., :4], image[..., 4:8, 4:8])  # cell 7 of 6 columns: second row and column
 
 
 def test_a_card_brings_it_back(tmp_path):
@@ -120,18 +147,18 @@ def test_the_estimate_of_memory(gradients):
     """Against the bytes of all maps, counted as the decoder's layers make them."""
     decoder, slots = BroadcastDecoder(8, 4), torch.randn(2, 3, 8)
     made = []
-    for layer in [decoder.position, *decoder.cnn]:
-        layer.register_forward_hook(lambda layer, _, out: made.append(0 if isinstance(layer, nn.ReLU) else out.nbytes))
-    decoder(slots, 16, 24)
+    for layer in decoder.mlp:
+        layer.register_forward_hook(lambda layer, _, out: made.append(out.nbytes))
+    decoder(slots, cell_centres(16, 24, 4), 6)
     with torch.set_grad_enabled(gradients):
-        estimate = decoder.bytes_needed(6, 16, 24)
+        estimate = decoder.bytes_needed(6, 24)
     assert sum(made) <= estimate / (2 if gradients else 1) <= 2 * sum(made)
 
 
 @pytest.mark.parametrize("num_slots", [4, 10**9])
 def test_more_slots_than_memory_are_refused_before_anything_is_made(num_slots, monkeypatch):
     model, image = SlotAutoencoder(**SMALL, start="gaussian"), torch.rand(2, 3, 16, 24)
-    needed = model.decoder.bytes_needed(2 * num_slots, 16, 24)
+    needed = model.decoder.bytes_needed(2 * num_slots, 24)
     monkeypatch.setattr("course_lib.slots.autoencoder.free_memory", lambda device: needed - 1)
     monkeypatch.setattr(model.encoder, "forward", None)  # nothing may run
     with pytest.raises(BadInput, match=f"{num_slots} slots for 2 pictures of 24 × 16 pixels need about") as error:
@@ -143,7 +170,7 @@ def test_more_slots_than_memory_are_refused_before_anything_is_made(num_slots, m
 
 def test_what_just_fits_is_done(monkeypatch):
     model, image = SlotAutoencoder(**SMALL), torch.rand(2, 3, 16, 24)
-    needed = model.decoder.bytes_needed(2 * 4, 16, 24)
+    needed = model.decoder.bytes_needed(2 * 4, 24)
     monkeypatch.setattr("course_lib.slots.autoencoder.free_memory", lambda device: needed)
     assert model(image, 4).slots.shape == (2, 4, 8)
     with pytest.raises(BadInput, match="5 slots for 2 pictures"):
