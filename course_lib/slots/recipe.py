@@ -32,6 +32,8 @@ from course_lib.slots.scenes import SceneDataset, Scenes
 LR, BATCH, CLIP, WARMUP = 2e-3, 32, 0.1, 300
 SLOWER = {"encoder": 0.5, "attention": 0.25, "start": 0.25}  # their share of lr: whoever looks learns more slowly than who paints
 SCORED = 1000  # held-out scenes that a card's metrics are the mean of, if there are so many
+COUNTS = (4, 5, 6, 8, 10, 12)  # of slots, other than the trained one, that a card scores
+KEPT = ("mse", "fg_ari", "full_ari")  # of what validation measures, epoch by epoch in the card: the way to its quality
 
 
 def start_chance(scenes: Scenes, seed: int = 0) -> list[torch.Generator]:
@@ -46,7 +48,9 @@ class SlotObjective:
 
     The weight is 0 for the first `settle_from` of the steps, until slots have found objects, and then grows to 1 within a
     tenth of them. Each step looks at `cells` of the picture's 4×4-pixel cells, chosen by its number: a quarter of a
-    64×64 picture teaches nearly as much as the whole, for less than half of the time.
+    64×64 picture teaches nearly as much as the whole, for less than half of the time. So is its number of iterations,
+    from `fewer` below the model's own to `more` above it: with bi-level gradients only the last iteration learns, so each
+    must be the last now and then, or the attention of the others need not stay with the objects.
     """
 
     steps: int
@@ -54,6 +58,8 @@ class SlotObjective:
     usage_cost: float = 0.0005
     settle_from: float = 0.25
     cells: int = 64
+    fewer: int = 1
+    more: int = 2
     weight: float = 0.0
     done: int = 0
 
@@ -61,8 +67,9 @@ class SlotObjective:
         if min(self.sharing_cost, self.usage_cost) < 0 or not 0 <= self.settle_from <= 1:
             raise BadInput("sharing_cost and usage_cost must be at least 0 and settle_from from 0 to 1, not "
                            f"{self.sharing_cost}, {self.usage_cost} and {self.settle_from}.")
-        if self.cells < 1:
-            raise BadInput(f"cells must be at least 1, not {self.cells}.")
+        if self.cells < 1 or min(self.fewer, self.more) < 0:
+            raise BadInput("cells must be at least 1, fewer and more at least 0, not "
+                           f"{self.cells}, {self.fewer} and {self.more}.")
 
     def before_step(self, done: int) -> None:
         self.done = done
@@ -72,7 +79,9 @@ class SlotObjective:
         image, stride = scenes["image"], model.decoder.stride
         many, chance = image[0, 0].numel() // stride**2, torch.Generator().manual_seed(self.done)
         cells = torch.randperm(many, generator=chance)[: self.cells].to(image.device)  # in every process the same
-        out = model(image, chance=start_chance(scenes), cells=cells)
+        least = max(model.num_iterations - self.fewer, 1)
+        iterations = int(torch.randint(least, model.num_iterations + self.more + 1, (1,), generator=chance))
+        out = model(image, iterations=iterations, chance=start_chance(scenes), cells=cells)
         masks = out.masks.float()
         parts = {"error": squared_error(out.reconstruction.float(), strip(image, cells, stride)),
                  "sharing": sharing(masks), "usage": usage(masks)}
@@ -103,12 +112,12 @@ def warm_up_and_decay(optimizer: Optimizer, steps: int, warmup: int = WARMUP) ->
 
 def train_slots(model: SlotAutoencoder, data: Dataset, *, epochs: int, lr: float = LR, batch_size: int = BATCH,
                 seed: int = 0, held_out: Dataset | None = None, run: Run | None = None, progress: bool = True,
-                watch: Callable | None = None, workers: int = 0, **costs: float) -> History:
+                watch: Callable | None = None, workers: int = 0, **objective: float) -> History:
     """Train `model` in place on scenes and return the history: the loss and its parts at each step, and after each epoch
-    what `measure` finds on the `held_out` scenes, if there are any. costs: of `SlotObjective`.
+    what `measure` finds on the `held_out` scenes, if there are any. objective: of `SlotObjective`.
     """
     steps = epochs * math.ceil(len(data) / max(batch_size, 1))  # `train` refuses a batch_size of 0
-    objective = SlotObjective(steps, **costs)
+    objective = SlotObjective(steps, **objective)
     validate = Watch(held_out.batch(range(len(held_out))), progress) if held_out is not None else None
     return train(model, objective, data, before_step=objective.before_step, epochs=epochs, batch_size=batch_size, lr=lr,
                  optimizers=make_optimizers, scheduler=partial(warm_up_and_decay, steps=steps), clip=CLIP, seed=seed, validate=validate,
@@ -194,11 +203,14 @@ def run(cfg: DictConfig) -> None:
     model = SlotAutoencoder(**cfg.model)
     data, held_out = create_datasets(seed=cfg.seed, progress=cfg.progress and is_main_process(), **cfg.data)
     history = train_slots(model, data, epochs=cfg.epochs, lr=cfg.lr, batch_size=cfg.batch_size, seed=cfg.seed, held_out=held_out,
-                          run=Run.from_config(cfg, name), progress=cfg.progress, workers=cfg.workers, **cfg.costs)
+                          run=Run.from_config(cfg, name), progress=cfg.progress, workers=cfg.workers, **cfg.objective)
     if is_main_process():
         scenes = held_out.batch(range(SCORED if held_out.endless else min(SCORED, len(held_out))))
+        counts = [k for k in COUNTS if cfg.model.start != "queries" or k <= cfg.model.queries]
         card = {"experiment": name, "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
-                "metrics": measure(model, scenes)}
+                "metrics": measure(model, scenes),
+                "metrics_by_slots": {str(k): measure(model, scenes, k) for k in counts if k != model.num_slots},
+                "epochs": {key: [round(value, 5) for value in history.epochs[key]] for key in KEPT if key in history.epochs}}
         save_weights(model, Path(cfg.out) / name, card=card)
         few = held_out.batch(range(min(6, len(held_out))))
         out = model(few["image"], chance=start_chance(few))

@@ -24,11 +24,11 @@ from course_lib.slots.autoencoder import SlotAutoencoder, SlotOutput
 from course_lib.slots.figures import RGB
 from course_lib.slots.loaders import create_datasets
 from course_lib.slots.losses import sharing, squared_error, usage
-from course_lib.slots.recipe import (SlotObjective, Watch, measure, measure_consistency, start_chance, train_slots,
-                                     verdict, warm_up_and_decay)
+from course_lib.slots.recipe import (SlotObjective, Watch, make_optimizers, measure, measure_consistency, start_chance,
+                                     train_slots, verdict, warm_up_and_decay)
 from course_lib.slots.scenes import Shapes
 
-SMALL = {"num_slots": 4, "slot_dim": 16, "hidden_dim": 16, "channels": 8}
+SMALL = {"num_slots": 4, "slot_dim": 16, "hidden_dim": 16, "channels": 8, "decoder_dim": 16}
 MODEL = [f"model.{key}={value}" for key, value in SMALL.items()]
 QUICK = [*MODEL, "epochs=3", "batch_size=8", "data.resolution=32", "out=o", "progress=false"]
 SHAPES = ["experiment=slots_shapes", *QUICK, "data.samples=16", "data.held_out=6"]
@@ -89,7 +89,7 @@ def test_the_defaults_are_those_of_the_seed(experiment):
     assert 50 % cfg.checkpoint_every == 0  # there is a checkpoint_epoch_50
     assert (recipe.LR, recipe.BATCH) == (cfg.lr, cfg.batch_size)
     costs = SlotObjective(100)
-    assert dict(cfg.costs) == {name: getattr(costs, name) for name in ("sharing_cost", "usage_cost", "settle_from")}
+    assert dict(cfg.objective) == {name: getattr(costs, name) for name in ("sharing_cost", "usage_cost", "settle_from", "cells", "fewer", "more")}
 
 
 def test_shapes_from_the_command_line(command, tmp_path):
@@ -101,6 +101,9 @@ def test_shapes_from_the_command_line(command, tmp_path):
     assert card["experiment"] == name and card["config"]["model"]["slot_dim"] == 16 and card["seconds"] > 0
     scenes = create_datasets("shapes", 32, held_out=6)[1].batch(range(8))  # as many as SCORED, more than validation saw
     assert card["metrics"] == pytest.approx(measure(model, scenes)) and card["metrics"].keys() == METRICS
+    assert card["metrics_by_slots"].keys() == {"5", "6", "8", "10", "12"}  # beside the 4 it is trained with
+    assert card["metrics_by_slots"]["5"] == pytest.approx(measure(model, scenes, 5))
+    assert {len(values) for values in card["epochs"].values()} == {3} and card["epochs"].keys() == {"mse", "fg_ari", "full_ari"}
     with Image.open(out / f"{name}.png") as picture:
         assert picture.width >= 600 and len(picture.convert("L").getcolors(256)) > 50  # something is drawn
     events = EventAccumulator(str(out / "logs" / name))
@@ -200,8 +203,8 @@ def test_a_loss_that_is_not_finite_names_step_and_checkpoint(command, monkeypatc
     (["data.samples=0"], "samples must be at least 1"), (["lr=-1.0"], "lr must be a positive number, not -1.0"),
     (["batch_size=0"], "batch_size must be a whole number from 1 on"),
     (["workers=-1"], "workers must be a whole number from 0 on"),
-    (["costs.settle_from=2.0"], "settle_from from 0 to 1, not"),
-    (["costs.usage_cost=-1.0"], "usage_cost must be at least 0"),
+    (["objective.settle_from=2.0"], "settle_from from 0 to 1, not"),
+    (["objective.usage_cost=-1.0"], "usage_cost must be at least 0"),
     (["data.resolution=30"], "multiples of 4, not 30 and 30"),
     (["data.dataset_type=coco"], "shapes, multi_dsprites, clevr6, not 'coco'"),
     (["model.num_slots=0"], "num_slots must be"), (["model.gradient=half"], "gradient must be one of"),
@@ -226,13 +229,36 @@ def test_the_costs_begin_when_slots_have_found_objects():
 def test_the_objective_is_error_plus_weighted_costs():
     torch.manual_seed(0)
     model, scenes = SlotAutoencoder(**SMALL), Shapes(resolution=32).batch(range(2))
-    objective = SlotObjective(steps=10, sharing_cost=2.0, usage_cost=3.0, weight=0.25)
+    objective = SlotObjective(steps=10, sharing_cost=2.0, usage_cost=3.0, fewer=0, more=0, weight=0.25)
     out = model(scenes["image"], chance=start_chance(scenes))
     parts = {"error": squared_error(out.reconstruction, scenes["image"]),
              "sharing": sharing(out.masks), "usage": usage(out.masks)}
     found = objective(model, scenes)
     parts["loss"] = parts["error"] + 0.25 * (2 * parts["sharing"] + 3 * parts["usage"])
     torch.testing.assert_close(found, parts)
+
+
+def test_the_cells_of_a_step_follow_from_its_number():
+    torch.manual_seed(0)
+    model, scenes = SlotAutoencoder(**SMALL), Shapes(resolution=32).batch(range(2))
+    losses = []
+    for done in (0, 0, 1):
+        objective = SlotObjective(steps=10, cells=5)
+        objective.before_step(done)
+        losses.append(float(objective(model, scenes)["loss"]))
+    assert losses[0] == losses[1] != losses[2]
+    with pytest.raises(BadInput, match="cells must be at least 1, .* not 0, 1 and 2"):
+        SlotObjective(steps=10, cells=0)
+
+
+def test_every_parameter_has_one_optimiser():
+    model = SlotAutoencoder(**SMALL)
+    muon, adam = make_optimizers(model, lr=0.4)
+    rates = {id(p): group["lr"] for optimizer in (muon, adam) for group in optimizer.param_groups for p in group["params"]}
+    assert len(rates) == sum(len(group["params"]) for optimizer in (muon, adam) for group in optimizer.param_groups)
+    shares = {"decoder": 1.0, "encoder": 0.5, "attention": 0.25, "start": 0.25}
+    assert rates == {id(p): 0.4 * shares[name.split(".")[0]] for name, p in model.named_parameters()}
+    assert {p.ndim for group in muon.param_groups for p in group["params"]} == {2}
 
 
 def test_a_scene_s_start_follows_from_its_number():
