@@ -29,8 +29,8 @@ from course_lib.slots.losses import sharing, squared_error, usage
 from course_lib.slots.metrics import scene_metrics, slot_consistency
 from course_lib.slots.scenes import SceneDataset, Scenes
 
-LR, BATCH, CLIP, WARMUP = 2e-3, 32, 0.1, 300
-SLOWER = {"encoder": 0.5, "attention": 0.25, "start": 0.25}  # their share of lr: whoever looks learns more slowly than who paints
+LR, BATCH, CLIP, WARMUP = 4e-4, 32, 0.1, 300  # lr and batch as in the seed; the paper warms up for 10 000 of 500 000 steps
+PACE = {"decoder": 5.0, "encoder": 2.5, "attention": 1.25, "start": 1.25}  # times lr: what paints may learn faster than what looks
 SCORED = 1000  # held-out scenes that a card's metrics are the mean of, if there are so many
 COUNTS = (4, 5, 6, 8, 10, 12)  # of slots, other than the trained one, that a card scores
 KEPT = ("mse", "fg_ari", "full_ari")  # of what validation measures, epoch by epoch in the card: the way to its quality
@@ -89,45 +89,53 @@ class SlotObjective:
         return {"loss": parts["error"] + self.weight * settling, **parts}
 
 
-def make_optimizers(model: SlotAutoencoder, lr: float) -> list[Optimizer]:
-    """Muon (Jordan et al. 2024) for matrices, Adam for all else; `lr` for the decoder and `SLOWER` shares of it for the rest.
+def make_optimizers(model: SlotAutoencoder, lr: float, matrices: str = "muon") -> list[Optimizer]:
+    """Adam, or for matrices Muon (Jordan et al. 2024), with `lr` times the `PACE` of each part of the model.
 
     Muon's step of a matrix is orthogonal: every direction in it moves equally far, however small its gradient, where
     Adam's step is ruled by a few. Slots find objects with either; with Muon they keep them (notebook 05 shows both).
     Adam remembers squared gradients for 100 steps instead of 1000: when slots begin to find objects the gradient grows
     tenfold within 300 steps, and a longer memory would take steps that are far too large.
     """
-    groups = [(list(part.parameters()), lr * SLOWER.get(name, 1.0)) for name, part in model.named_children()]
-    matrices, others = ([{"params": [p for p in part if (p.ndim == 2) == wanted], "lr": rate} for part, rate in groups]
-                        for wanted in (True, False))
-    return [torch.optim.Muon(matrices, lr=lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.Adam(others, lr=lr, betas=(0.9, 0.99), fused=True)]
+    if matrices not in ("muon", "adam"):
+        raise BadInput(f"matrices must be muon or adam, not {matrices!r}.")
+    groups = [(list(part.parameters()), lr * PACE[name]) for name, part in model.named_children()]
+    flat, others = ([{"params": [p for p in part if (p.ndim == 2 and matrices == "muon") == wanted], "lr": rate}
+                     for part, rate in groups] for wanted in (True, False))
+    adam = torch.optim.Adam(others, lr=lr, betas=(0.9, 0.99), fused=True)
+    if matrices == "adam":
+        return [adam]
+    return [torch.optim.Muon(flat, lr=lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"), adam]
 
 
 def warm_up_and_decay(optimizer: Optimizer, steps: int, warmup: int = WARMUP) -> LambdaLR:
     """lr · min(step/warmup, 1) · ½(1 + cos π step/steps): no jump while the slots are still alike, none at the end."""
     warmup = min(warmup, max(steps // 10, 1))
-    return LambdaLR(optimizer, lambda step: min((step + 1) / warmup, 1.0) * (1 + math.cos(math.pi * min(step / steps, 1))) / 2)
+    return LambdaLR(optimizer, lambda step: (
+        min((step + 1) / warmup, 1.0) * (1 + math.cos(math.pi * min(step / steps, 1))) / 2))
 
 
 def train_slots(model: SlotAutoencoder, data: Dataset, *, epochs: int, lr: float = LR, batch_size: int = BATCH,
                 seed: int = 0, held_out: Dataset | None = None, run: Run | None = None, progress: bool = True,
-                watch: Callable | None = None, workers: int = 0, **objective: float) -> History:
+                watch: Callable | None = None, workers: int = 0, matrices: str = "muon", **objective: float) -> History:
     """Train `model` in place on scenes and return the history: the loss and its parts at each step, and after each epoch
-    what `measure` finds on the `held_out` scenes, if there are any. objective: of `SlotObjective`.
+    what `measure` finds on the `held_out` scenes, if there are any. matrices: of `make_optimizers`; objective: of
+    `SlotObjective`.
     """
     steps = epochs * math.ceil(len(data) / max(batch_size, 1))  # `train` refuses a batch_size of 0
     objective = SlotObjective(steps, **objective)
     validate = Watch(held_out.batch(range(len(held_out))), progress) if held_out is not None else None
+    few = held_out.batch(range(min(8, len(held_out)))) if validate else None
     return train(model, objective, data, before_step=objective.before_step, epochs=epochs, batch_size=batch_size, lr=lr,
-                 optimizers=make_optimizers, scheduler=partial(warm_up_and_decay, steps=steps), clip=CLIP, seed=seed, validate=validate,
+                 optimizers=partial(make_optimizers, matrices=matrices),
+                 scheduler=partial(warm_up_and_decay, steps=steps), clip=CLIP, seed=seed, validate=validate,
                  best="mse" if validate else "loss", run=run, progress=progress, watch=watch, workers=workers,
-                 pictures=partial(mask_pictures, scenes=held_out.batch(range(min(8, len(held_out))))) if validate else None)
+                 pictures=partial(mask_pictures, scenes=few) if validate else None)
 
 
 @torch.no_grad()
 def measure(model: SlotAutoencoder, scenes: Scenes, num_slots: int | None = None, iterations: int | None = None,
-            size: int = 100) -> dict[str, float]:
+            size: int = 50) -> dict[str, float]:
     """Mean over scenes of mse, fg_ari, full_ari, miou and mbo by the decoder's masks, attention_fg_ari by the last attention.
 
     Without true masks (CLEVR's original release) only mse. `size` scenes at a time.
@@ -202,15 +210,17 @@ def run(cfg: DictConfig) -> None:
     torch.manual_seed(cfg.seed)
     model = SlotAutoencoder(**cfg.model)
     data, held_out = create_datasets(seed=cfg.seed, progress=cfg.progress and is_main_process(), **cfg.data)
-    history = train_slots(model, data, epochs=cfg.epochs, lr=cfg.lr, batch_size=cfg.batch_size, seed=cfg.seed, held_out=held_out,
-                          run=Run.from_config(cfg, name), progress=cfg.progress, workers=cfg.workers, **cfg.objective)
+    history = train_slots(model, data, epochs=cfg.epochs, lr=cfg.lr, batch_size=cfg.batch_size, seed=cfg.seed,
+                          held_out=held_out, run=Run.from_config(cfg, name), progress=cfg.progress, workers=cfg.workers,
+                          matrices=cfg.matrices, **cfg.objective)
     if is_main_process():
         scenes = held_out.batch(range(SCORED if held_out.endless else min(SCORED, len(held_out))))
         counts = [k for k in COUNTS if cfg.model.start != "queries" or k <= cfg.model.queries]
         card = {"experiment": name, "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
                 "metrics": measure(model, scenes),
                 "metrics_by_slots": {str(k): measure(model, scenes, k) for k in counts if k != model.num_slots},
-                "epochs": {key: [round(value, 5) for value in history.epochs[key]] for key in KEPT if key in history.epochs}}
+                "epochs": {key: [round(value, 5) for value in history.epochs[key]]
+                           for key in KEPT if key in history.epochs}}
         save_weights(model, Path(cfg.out) / name, card=card)
         few = held_out.batch(range(min(6, len(held_out))))
         out = model(few["image"], chance=start_chance(few))

@@ -88,8 +88,8 @@ def test_the_defaults_are_those_of_the_seed(experiment):
     assert (cfg.epochs, cfg.data.resolution) == ((200, 128) if experiment == "slots_clevr6" else (100, 64))
     assert 50 % cfg.checkpoint_every == 0  # there is a checkpoint_epoch_50
     assert (recipe.LR, recipe.BATCH) == (cfg.lr, cfg.batch_size)
-    costs = SlotObjective(100)
-    assert dict(cfg.objective) == {name: getattr(costs, name) for name in ("sharing_cost", "usage_cost", "settle_from", "cells", "fewer", "more")}
+    objective = SlotObjective(100, cells=256 if experiment == "slots_clevr6" else 64)  # a quarter of the picture
+    assert dict(cfg.objective) == {name: getattr(objective, name) for name in cfg.objective}
 
 
 def test_shapes_from_the_command_line(command, tmp_path):
@@ -256,9 +256,13 @@ def test_every_parameter_has_one_optimiser():
     muon, adam = make_optimizers(model, lr=0.4)
     rates = {id(p): group["lr"] for optimizer in (muon, adam) for group in optimizer.param_groups for p in group["params"]}
     assert len(rates) == sum(len(group["params"]) for optimizer in (muon, adam) for group in optimizer.param_groups)
-    shares = {"decoder": 1.0, "encoder": 0.5, "attention": 0.25, "start": 0.25}
-    assert rates == {id(p): 0.4 * shares[name.split(".")[0]] for name, p in model.named_parameters()}
+    pace = {"decoder": 5.0, "encoder": 2.5, "attention": 1.25, "start": 1.25}
+    assert rates == {id(p): 0.4 * pace[name.split(".")[0]] for name, p in model.named_parameters()}
     assert {p.ndim for group in muon.param_groups for p in group["params"]} == {2}
+    (alone,) = make_optimizers(model, lr=0.4, matrices="adam")
+    assert {id(p): group["lr"] for group in alone.param_groups for p in group["params"]} == rates
+    with pytest.raises(BadInput, match="muon or adam, not 'sgd'"):
+        make_optimizers(model, lr=0.4, matrices="sgd")
 
 
 def test_a_scene_s_start_follows_from_its_number():
