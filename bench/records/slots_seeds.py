@@ -1,0 +1,38 @@
+"""Train each slot model that is shipped with three seeds, ship the median one, keep all scores in data/runs/slots_seeds.json.
+
+    python bench/records/slots_seeds.py           # about 15 minutes a run on one free core
+
+An interrupted run goes on where it stopped. The median is that of FG-ARI on 1000 held-out scenes.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from trained import machine, trained
+
+from course_lib.core.paths import DATA, atomic
+
+SEEDS, SETTINGS = (0, 1, 2), ("epochs=50", "precision=bf16")
+OUT, RECORD = Path("outputs/seeds"), DATA / "runs" / "slots_seeds.json"
+
+
+def main() -> None:
+    models = {}
+    for name in ("slots_shapes", "slots_multi_dsprites"):
+        folders = {seed: OUT / f"{name}_{seed}" for seed in SEEDS}
+        cards = {seed: trained(name, folder, *SETTINGS, f"seed={seed}") for seed, folder in folders.items()}
+        shipped = sorted(SEEDS, key=lambda seed: cards[seed]["metrics"]["fg_ari"])[len(SEEDS) // 2]
+        for ending in (".safetensors", ".json"):
+            shutil.copy(folders[shipped] / f"{name}{ending}", DATA / "weights")
+        models[name] = {"shipped": shipped, "seconds": {seed: card["seconds"] for seed, card in cards.items()},
+                        "metrics": {seed: card["metrics"] for seed, card in cards.items()}}
+    record = {"what": "all seeds of the shipped slot models, metrics on 1000 held-out scenes",
+              "command": "python bench/records/slots_seeds.py", "settings": " ".join(SETTINGS), **machine(), "models": models}
+    with atomic(RECORD) as file:
+        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(models, indent=1))
+
+
+if __name__ == "__main__":
+    main()
