@@ -73,14 +73,16 @@ def scenes_sheet(sheets: Mapping[str, Scenes], columns: int = 8) -> Figure:
 def training_curves(epochs: Mapping[str, Sequence[float]]) -> Figure:
     """Left the loss, right the scores of held-out scenes, by epoch: binding is read on the right.
 
-    epochs: `History.epochs`, lists with one number per epoch: "loss", and "mse", "fg_ari", "full_ari" of held-out scenes if there.
+    epochs: `History.epochs`, or "epochs" of a card: lists with one number per epoch, "loss" or "mse" of held-out scenes,
+    and their "fg_ari", "full_ari" if there.
     """
-    if "loss" not in epochs:
-        raise BadInput(f"a history of training has a 'loss'; this one has {', '.join(epochs) or 'nothing'}.")
+    if not {"loss", "mse"} & epochs.keys():
+        raise BadInput(f"a history of training has a 'loss' or 'mse'; this one has {', '.join(epochs) or 'nothing'}.")
     figure = new_figure(11, 3.6)
     left, right = figure.subplots(1, 2)
-    number = np.arange(1, len(epochs["loss"]) + 1)
-    left.plot(number, epochs["loss"], color="#7f7f7f", label="training")
+    number = np.arange(1, len(next(iter(epochs.values()))) + 1)
+    if "loss" in epochs:
+        left.plot(number, epochs["loss"], color="#7f7f7f", label="training")
     if "mse" in epochs:
         left.plot(number, epochs["mse"], color="#d62728", linestyle="--", label="held-out scenes")
     left.set(yscale="log", xlabel="epoch", ylabel="mean (x̂ − x)²", title="Does it rebuild the picture?")

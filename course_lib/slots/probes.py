@@ -47,18 +47,21 @@ def gradient_norms(loss: Tensor, parts: dict[str, nn.Module]) -> dict[str, float
 @torch.no_grad()
 def moves(attention: SlotAttention, inputs: Float[Tensor, "batch n dim"], slots: Float[Tensor, "batch k dim"],
           iterations: int) -> dict[str, list[float]]:
-    """How far the GRU and then the MLP move a slot, mean over slots, in each iteration; "gate" is the mean share of the
-    old slot that the GRU keeps: z in GRU = (1 − z)·candidate + z·old."""
-    found: dict[str, list[float]] = {"GRU": [], "MLP": [], "gate": []}
+    """How far the GRU, then the MLP, and the two together move a slot, mean over slots, in each iteration; "gate" is the
+    mean share of the old slot that the GRU keeps: z in GRU = (1 − z)·candidate + z·old."""
+    found: dict[str, list[float]] = {"GRU": [], "MLP": [], "both": [], "gate": []}
+    by_gru: list[Tensor] = []
 
     def on_gru(module: nn.GRUCell, arguments: tuple[Tensor, Tensor], result: Tensor) -> None:
         update, old = arguments
         _, z, _ = (update @ module.weight_ih.T + module.bias_ih + old @ module.weight_hh.T + module.bias_hh).chunk(3, 1)
-        found["GRU"].append(float((result - old).norm(dim=-1).mean()))
+        by_gru.append(result - old)
+        found["GRU"].append(float(by_gru[-1].norm(dim=-1).mean()))
         found["gate"].append(float(z.sigmoid().mean()))
 
     def on_mlp(module: nn.Module, arguments: tuple[Tensor], result: Tensor) -> None:
         found["MLP"].append(float(result.norm(dim=-1).mean()))
+        found["both"].append(float((by_gru[-1] + result.flatten(0, 1)).norm(dim=-1).mean()))
 
     hooks = [attention.gru.register_forward_hook(on_gru), attention.mlp.register_forward_hook(on_mlp)]
     try:

@@ -230,13 +230,13 @@ with one_thread():
 training_curves(history.epochs)
 
 # %%
-claim("slots.live_fg_ari", history.epochs["fg_ari"][-1], above=-0.1, below=0.6)
+claim("slots.live_fg_ari", history.epochs["fg_ari"][-1], above=-0.1 if fast() else 0.3, below=0.9)
 claim("slots.live_full_ari", history.epochs["full_ari"][-1], above=-0.1, below=0.6)
 claim("slots.live_mse", history.epochs["mse"][-1], below=0.03)
 
 # %% [markdown]
-# The picture comes first, the objects later. The error falls within the first epochs, while the model learns to paint the background, and then stands still for a long time. At the end FG-ARI is {{slots.live_fg_ari:.2f}} and full ARI {{slots.live_full_ari:.2f}}, with an error of {{slots.live_mse:.4f}}: objects have hardly begun to separate.
-# Ten times as many steps would be needed, and we do not pretend otherwise. What the figure teaches is the order of things: **a falling error does not say that slots have found objects**.
+# The picture comes first, the objects later. The error falls within the first epochs, while the model learns to paint the background, and then stands still for a while: it is during this standstill that the slots begin to part. At the end FG-ARI is {{slots.live_fg_ari:.2f}} and full ARI {{slots.live_full_ari:.2f}}, with an error of {{slots.live_mse:.4f}}:
+# objects have begun to separate, and the background still lies in pieces. The rest takes some twenty times as many steps, which is what the shipped model had. What the figure teaches is the order of things: **a falling error does not say that slots have found objects**.
 #
 # ## 5 · The trained model
 #
@@ -490,7 +490,8 @@ with torch.no_grad():
     torch.manual_seed(0)
     untrained = SlotAutoencoder()(scenes["image"][rows])
     failing = load_pretrained("slots_failing", expect=SlotAutoencoder)
-    failed, two = (net(scenes["image"], slots, chance=start_chance(scenes)) for net, slots in ((failing, None), (model, 2)))
+    failed = failing(scenes["image"], chance=start_chance(scenes))
+    two = model(scenes["image"][rows], num_slots=2, chance=[start_chance(scenes)[row] for row in rows])
 built = {name: failures.from_labels(labels(scenes["ids"][rows])) for name, labels in
          (("stripes", failures.stripes), ("halves", failures.halves), ("pieces", failures.background_in_pieces))}
 first = {name: value[rows] for name, value in scenes.items()}
@@ -505,7 +506,7 @@ gallery = [
     failure("Top and bottom", "Two slots, two halves: place again, and not content. FG-ARI is fooled, full ARI is 0.", first, built["halves"]),
     failure("Background in pieces", "Every object is right, and so is FG-ARI. Only full ARI tells.", first, built["pieces"]),
     failure("Shared Gaussian, full gradient", "A real run, stopped where the error still falls and FG-ARI falls as well. One scene may look well: read the mean below.", first, failed.masks[rows], failed.reconstruction[rows]),
-    failure("Too few slots", "The trained model with K = 2: it must merge. FG-ARI tells.", first, two.masks[rows], two.reconstruction[rows]),
+    failure("Too few slots", "The trained model with K = 2: it must merge. FG-ARI tells.", first, two.masks, two.reconstruction),
 ]
 failure_gallery(gallery)
 
@@ -526,13 +527,31 @@ claim("slots.failing_gap", found["fg_ari"] - failing_fg, above=0.05)
 # which never look at the picture, reach an FG-ARI of {{slots.stripes_fg_ari:.2f}} on our 128 scenes, and a full ARI of {{slots.stripes_full_ari:.2f}}: an FG-ARI of 0.4 early in a training may be nothing but place. The failing run has a mean FG-ARI of {{slots.failing_fg_ari:.2f}} on our 128 scenes, {{slots.failing_gap:.2f}}
 # below the shipped model, and nothing in its loss says so. **The diagnostic** is never the loss: it is FG-ARI *and* full ARI, on held-out scenes, during training.
 #
+# The card of that run keeps what was measured after each of its epochs:
+
+# %%
+from course_lib.core.paths import DATA
+from course_lib.core.weights import read_card
+
+curve = read_card(DATA / "weights" / "slots_failing")["epochs"]
+peak = curve["fg_ari"].index(max(curve["fg_ari"]))
+claim("slots.failing_peak", max(curve["fg_ari"]), above=0.5)
+claim("slots.failing_peak_epoch", peak + 1, above=0)
+claim("slots.failing_peak_mse", curve["mse"][peak], above=curve["mse"][-1])
+claim("slots.failing_end", curve["fg_ari"][-1], below=max(curve["fg_ari"]))
+claim("slots.failing_end_mse", curve["mse"][-1], below=0.03)
+training_curves(curve)
+
+# %% [markdown]
+# FG-ARI is best after epoch {{slots.failing_peak_epoch:.0f}}, with {{slots.failing_peak:.2f}} at an error of {{slots.failing_peak_mse:.4f}}. At the end the error is {{slots.failing_end_mse:.4f}}, and FG-ARI is {{slots.failing_end:.2f}}. The picture got better while objects were lost: as soon as one slot has the background, the others begin to share what is left.
+#
 # **"The masks are soft, so charge for softness."** The two costs of section 4 work against ties, once slots have found objects. Charge them from the first step on (`settle_from=0`), and strongly, on the tiny model:
 
 # %%
 torch.manual_seed(0)
 greedy, probe = SlotAutoencoder(**tiny), held_out.batch(range(64))
 with one_thread():
-    train_slots(greedy, data, epochs=4, batch_size=16, lr=2e-3, sharing_cost=0.3, usage_cost=0.03, settle_from=0.0, progress=False)
+    train_slots(greedy, data, epochs=6, batch_size=16, lr=3e-3, sharing_cost=0.3, usage_cost=0.03, settle_from=0.0, progress=False)
     collapsed = greedy(probe["image"])
 words = "Every pixel has exactly one owner, and it is the same one in every picture. Both ARIs are 0."
 failure_gallery([failure("Charged too early", words, probe, collapsed.masks.detach(), collapsed.reconstruction.detach(), which=3)])

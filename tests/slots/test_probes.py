@@ -65,6 +65,7 @@ def test_moves_are_the_steps_of_the_slots():
         between = attention.gru(attention.to_value(mean).flatten(0, 1), slots.flatten(0, 1)).view_as(slots)
         assert found["GRU"][t] == pytest.approx(float((between - slots).norm(dim=-1).mean().detach()), rel=1e-4)
         assert found["MLP"][t] == pytest.approx(float((after - between).norm(dim=-1).mean().detach()), rel=1e-4)
+        assert found["both"][t] == pytest.approx(float((after - slots).norm(dim=-1).mean().detach()), rel=1e-4)
         slots = after.detach()
     assert all(len(values) == 3 for values in found.values())
     assert not attention.gru._forward_hooks and not attention.mlp._forward_hooks
