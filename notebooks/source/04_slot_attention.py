@@ -315,7 +315,7 @@ claim("slots.attention_full_first", full[0], above=-0.5, below=1.000001)
 claim("slots.attention_full_third", full[2], above=full[0], below=1.000001)
 
 # %% [markdown]
-# FG-ARI goes from {{slots.attention_fg_first:.2f}} in iteration 1 to {{slots.attention_fg_third:.2f}} in iteration 3, full ARI from {{slots.attention_full_first:.2f}} to {{slots.attention_full_third:.2f}}: the later iterations mostly clear up the background. In iteration 2 {{slots.changed_second:.0%}} of the places change their owner, in
+# FG-ARI goes from {{slots.attention_fg_first:.2f}} in iteration 1 to {{slots.attention_fg_third:.2f}} in iteration 3, full ARI from {{slots.attention_full_first:.2f}} to {{slots.attention_full_third:.2f}}. These slots start at inputs of the picture itself, so the first iteration has nearly found what they will own. In iteration 2 {{slots.changed_second:.0%}} of the places change their owner, in
 # iteration 7 {{slots.changed_seventh:.0%}}. The owners come to rest soon after the {{slots.trained_iterations:.0f}} iterations that the model was trained with.
 
 # %% [markdown]
@@ -383,8 +383,8 @@ claim("slots.tied_by_hand", torch.pdist(tiny.iterate(points, hand, 1000)[0][-1])
 claim("slots.nudge_growth", (lines["nudged by 1e-06"][3] / lines["nudged by 1e-06"][0]) ** (1 / 3), above=1)
 
 # %% [markdown]
-# In the hand-sized world two equal slots are equal after a thousand iterations too: their distance is {{slots.tied_by_hand:.0g}}. In the real model attention is 1/7 everywhere (to {{slots.tied_attention:.1g}}), and after three iterations the slots differ by {{slots.tied_distance:.1g}}. On paper they never differ. On a machine the solid line may leave
-# zero, for sums that are equal on paper can be rounded a little differently for each slot, and the model multiplies the smallest difference, by about {{slots.nudge_growth:.0f}} in an iteration, as the next line shows. A tie is a pencil on its tip: the *rule* never makes it fall, any push does. A start must push
+# In the hand-sized world two equal slots are equal after a thousand iterations too: their distance is {{slots.tied_by_hand:.0g}}. In the real model attention is 1/7 everywhere (to {{slots.tied_attention:.1g}}), and after three iterations the slots differ by {{slots.tied_distance:.1g}}. On paper they never differ, so the line *nudged by 0* lies below every logarithmic axis.
+# On a machine it may appear: sums that are equal on paper can be rounded a little differently for each slot, and the model multiplies the smallest difference, by about {{slots.nudge_growth:.0f}} in an iteration, as the line *nudged by 1e-06* shows. A tie is a pencil on its tip: the *rule* never makes it fall, any push does. A start must push
 # harder than rounding, or all iterations go into the fall.
 #
 # **Three kinds of start.** `course_lib.slots.attention` has three ways to tell the slots apart:

@@ -267,7 +267,7 @@ claim("slots.shapes_consistency", measure_consistency(model, shapes.dataset, sce
 #
 # Look at corners and edges, too: a slot that paints a square as a blob loses its corners to the background. mIoU and mBO, which count every pixel, pay more for this than FG-ARI does.
 #
-# A segmentation can also be read off the last *attention*, which is coarser but says what each slot looked at: FG-ARI {{slots.shapes_attention_fg_ari:.2f}}. Where this is the higher of the two, the slots look at the right places, and the decoder gives some of what they see to another slot: mostly to the background's, as section 6 counts.
+# A segmentation can also be read off the last *attention*, which is coarser but says what each slot looked at: FG-ARI {{slots.shapes_attention_fg_ari:.2f}}. It is the lower of the two. An input of the grid has seen the 23 × 23 pixels around it, so a few of an object's inputs are enough to know the whole object; the slot reads those and leaves the rest to the background's slot. What a slot paints need not be what it looks at.
 #
 # The model was told neither that there are objects nor how many. Against the baseline of section 3:
 
@@ -297,7 +297,7 @@ with torch.no_grad():
 visualize_attention_evolution(longer.attention, image=scenes["image"][one])
 
 # %% [markdown]
-# Read the rows from top to bottom. In the first iteration several slots still own pieces of the background; then one slot takes it, and the others draw back to their objects. The attention lives on the coarse grid of 16 × 16 inputs, the masks on the 64 × 64 pixels: the decoder sharpens the edges.
+# Read the rows from top to bottom. After the first iteration most objects have their slot, because the slots start at inputs of the picture. What is still shared is settled in the second and third; afterwards only edges move. The attention lives on the coarse grid of 16 × 16 inputs, the masks on the 64 × 64 pixels: the decoder sharpens the edges.
 #
 # **Multi-dSprites** is harder, since objects hide one another: a slot must keep a whole thing of which only a part can be seen.
 
@@ -505,7 +505,7 @@ gallery = [
     failure("Stripes", "Slots divide the picture by place and look at nothing. FG-ARI is fooled: pixels of one object lie close together. Full ARI is not.", first, built["stripes"]),
     failure("Top and bottom", "Two slots, two halves: place again, and not content. FG-ARI is fooled, full ARI is 0.", first, built["halves"]),
     failure("Background in pieces", "Every object is right, and so is FG-ARI. Only full ARI tells.", first, built["pieces"]),
-    failure("Shared Gaussian, full gradient", "A real run, stopped where the error still falls and FG-ARI falls as well. One scene may look well: read the mean below.", first, failed.masks[rows], failed.reconstruction[rows]),
+    failure("Shared Gaussian, full gradient", "A real run: FG-ARI fell while the error went on falling. One scene may look well: read the mean below.", first, failed.masks[rows], failed.reconstruction[rows]),
     failure("Too few slots", "The trained model with K = 2: it must merge. FG-ARI tells.", first, two.masks, two.reconstruction),
 ]
 failure_gallery(gallery)
