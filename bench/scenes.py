@@ -2,7 +2,7 @@
 
     python bench/scenes.py [ROUNDS]        (part of: make bench)
 
-A step is that of `SlotAutoencoder()` on 32 pictures of 64 × 64: forward, backward, clipping and Adam. It is timed with
+A step is that of `train_slots` on 32 scenes of 64 × 64: objective, backward, clipping, Muon and Adam. It is timed with
 two threads, and with one, whose time two could at best halve: where other programs use the machine, two threads wait
 for each other. The limit holds for the faster of the two. Steps and batches take turns, and medians are compared. Also
 printed: how drawing grows with the number of objects and the resolution.
@@ -17,8 +17,8 @@ import torch
 
 from course_lib.core.threads import one_thread
 from course_lib.slots.autoencoder import SlotAutoencoder
-from course_lib.slots.recipe import BATCH, CLIP
-from course_lib.slots.scenes import MultiDSprites, SceneDataset, Shapes
+from course_lib.slots.recipe import BATCH, CLIP, LR, SlotObjective, make_optimizers
+from course_lib.slots.scenes import MultiDSprites, SceneDataset, Scenes, Shapes
 
 LIMIT = 4
 OBJECTS = {Shapes: (2, 4, 6, 8), MultiDSprites: (2, 4, 6, 8, 10)}  # ten shapes that may not touch do not fit
@@ -42,14 +42,14 @@ def draw_seconds(worlds: list[SceneDataset], rounds: int) -> list[float]:
     return [statistics.median(times[1:]) for times in taken]
 
 
-def step_seconds(model: SlotAutoencoder, optimizer: torch.optim.Optimizer, image: torch.Tensor) -> float:
+def step_seconds(model: SlotAutoencoder, optimizers: list[torch.optim.Optimizer], scenes: Scenes) -> float:
     """Return how long one training step takes."""
     def step() -> None:
-        loss = (model(image).reconstruction - image).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
+        model.zero_grad()
+        SlotObjective(1)(model, scenes)["loss"].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
 
     return seconds(step)
 
@@ -58,14 +58,14 @@ def main(rounds: int) -> int:
     torch.set_num_threads(2)
     worlds = {"Shapes": Shapes(), "MultiDSprites": MultiDSprites(),
               "MultiDSprites, coloured": MultiDSprites(background="coloured")}
-    model, image = SlotAutoencoder(), Shapes().batch(range(BATCH))["image"]
-    optimizer = torch.optim.Adam(model.parameters(), fused=True)
-    step_seconds(model, optimizer, image)
+    model, scenes = SlotAutoencoder(), Shapes().batch(range(BATCH))
+    optimizers = make_optimizers(model, LR)
+    step_seconds(model, optimizers, scenes)
     two, one, drawn = [], [], []
     for _ in range(rounds):  # in turn, so that whatever else the machine does meets all
-        two.append(step_seconds(model, optimizer, image))
+        two.append(step_seconds(model, optimizers, scenes))
         with one_thread():
-            one.append(step_seconds(model, optimizer, image))
+            one.append(step_seconds(model, optimizers, scenes))
         drawn.append(draw_seconds(list(worlds.values()), 1))
     threads, thread = statistics.median(two), statistics.median(one)
     step = min(threads, thread / 2)

