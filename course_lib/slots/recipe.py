@@ -48,7 +48,7 @@ class SlotObjective:
 
     The weight is 0 for the first `settle_from` of the steps, until slots have found objects, and then grows to 1 within a
     tenth of them. Each step looks at `cells` of the picture's 4×4-pixel cells, chosen by its number: a quarter of a
-    64×64 picture teaches nearly as much as the whole, for less than half of the time. So is its number of iterations,
+    64×64 picture takes less than half of the time of the whole. So is its number of iterations,
     from `fewer` below the model's own to `more` above it: with bi-level gradients only the last iteration learns, so each
     must be the last now and then, or the attention of the others need not stay with the objects.
     """
@@ -93,7 +93,7 @@ def make_optimizers(model: SlotAutoencoder, lr: float, matrices: str = "muon") -
     """Adam, or for matrices Muon (Jordan et al. 2024), with `lr` times the `PACE` of each part of the model.
 
     Muon's step of a matrix is orthogonal: every direction in it moves equally far, however small its gradient, where
-    Adam's step is ruled by a few. Slots find objects with either; with Muon they keep them (notebook 05 shows both).
+    Adam's step is ruled by a few. Slots find objects with either; with Muon they keep them.
     Adam remembers squared gradients for 100 steps instead of 1000: when slots begin to find objects the gradient grows
     tenfold within 300 steps, and a longer memory would take steps that are far too large.
     """

@@ -314,7 +314,7 @@ visualize_slots(sprites["image"], over.reconstruction, over.masks, pictures=over
 #
 # ## 6 · How many slots, how many iterations?
 #
-# The model was trained with 7 slots and 3 iterations, but both may change when it is used. **Predict first**, before you touch the sliders: a scene of five objects, and 2 slots. Who shares? And with 10 slots: will the extra ones stay empty?
+# The model was trained with 7 slots and 2 to 5 iterations, but both may change when it is used. **Predict first**, before you touch the sliders: a scene of five objects, and 2 slots. Who shares? And with 10 slots: will the extra ones stay empty?
 #
 # (`SlotExplorer(data="multi_dsprites").show()` opens the other world.)
 
