@@ -1,7 +1,7 @@
 """What does each knob of Part II do? Trains Shapes with one thing changed at a time and keeps data/runs/slots_settings.json.
 
     python bench/records/slots_settings.py                     # all that the record lacks, three seeds: about five hours
-    python bench/records/slots_settings.py --seeds 0 --only adam full
+    python bench/records/slots_settings.py --seeds 0 --only "Adam alone" "5 slots"
 
 Every run is short, 15 epochs, a third of what the shipped weights had; so it shows what a knob does to the way there. An
 interrupted run goes on where it stopped. Two of these commands may work side by side on different seeds.

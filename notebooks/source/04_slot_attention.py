@@ -573,7 +573,7 @@ claim("slots.many_mse_30", last["mse"], above=0)
 claim("slots.many_gain", last["fg_ari"] - trained["fg_ari"], above=-1, below=0.05)
 
 # %% [markdown]
-# FG-ARI is {{slots.many_fg_trained:.2f}} with three iterations and {{slots.many_fg_30:.2f}} with thirty; the squared error is {{slots.many_mse_trained:.4f}} and {{slots.many_mse_30:.4f}}. Nothing breaks at once: from 2 to 5 iterations, which it has practised, the model does equally well. Beyond that the slots creep on, and the decoder gets slots such as it never saw. Ten times the work makes things worse. **The diagnostic:** this very curve, before you raise the
+# FG-ARI is {{slots.many_fg_trained:.2f}} with three iterations and {{slots.many_fg_30:.2f}} with thirty; the squared error is {{slots.many_mse_trained:.4f}} and {{slots.many_mse_30:.4f}}. Nothing breaks at once: from 2 to 5 iterations, which it has practised, the model does nearly equally well. Beyond that the slots creep on, and the decoder gets slots such as it never saw. Ten times the work makes things worse. **The diagnostic:** this very curve, before you raise the
 # number. Too *few* iterations are worse: look at 1.
 
 # %% [markdown]

@@ -204,7 +204,7 @@ claim("slots.colour_fg_ari_sprites", on_sprites["fg_ari"].nanmean(), above=0.99,
 # The **slot autoencoder** is a chain of four boxes:
 #
 # 1. The **encoder**, a small convolutional network, turns the picture into a grid of inputs, one for each 4 × 4 pixels, and adds to each *where* it is (*soft positions*).
-# 2. **Slot attention** of notebook 04: 7 slots compete for the inputs, for 3 iterations.
+# 2. **Slot attention** of notebook 04: 7 slots compete for the inputs, for 3 iterations (in training for 2 to 5, drawn anew at each step).
 # 3. The **spatial-broadcast decoder** takes each slot *alone*, copies it to every place of a grid, and makes a picture and one more number for each pixel.
 # 4. The **mixture**: a softmax of these numbers over the slots gives **masks**, which sum to 1 at every pixel. The reconstruction is $\hat x = \sum_k \text{mask}_k \cdot \text{picture}_k$.
 #
@@ -236,7 +236,7 @@ claim("slots.live_mse", history.epochs["mse"][-1], below=0.03)
 
 # %% [markdown]
 # The picture comes first, the objects later. The error falls within the first epochs, while the model learns to paint the background, and then stands still for a while: it is during this standstill that the slots begin to part. At the end FG-ARI is {{slots.live_fg_ari:.2f}} and full ARI {{slots.live_full_ari:.2f}}, with an error of {{slots.live_mse:.4f}}:
-# objects have begun to separate, and the background still lies in pieces. The rest takes some twenty times as many steps, which is what the shipped model had. What the figure teaches is the order of things: **a falling error does not say that slots have found objects**.
+# objects have begun to separate, and the background still lies in pieces. The rest takes time: the shipped model had more than fifteen times as many steps. What the figure teaches is the order of things: **a falling error does not say that slots have found objects**.
 #
 # ## 5 · The trained model
 #
