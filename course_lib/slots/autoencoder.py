@@ -91,8 +91,10 @@ class BroadcastDecoder(nn.Module):
         super().__init__()
         self.place = nn.Linear(2 + 4 * self.octaves, hidden_dim)
         self.scale, self.shift = nn.Linear(slot_dim, hidden_dim), nn.Linear(slot_dim, hidden_dim)
-        self.mlp = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(hidden_dim, hidden_dim), nn.ReLU(inplace=True),
-                                 nn.Linear(hidden_dim, 4 * self.stride**2))
+        layers: list[nn.Module] = [nn.ReLU(inplace=True)]
+        for _ in range(2):
+            layers += [nn.Linear(hidden_dim, hidden_dim), nn.ReLU(inplace=True)]
+        self.mlp = nn.Sequential(*layers, nn.Linear(hidden_dim, 4 * self.stride**2))
 
     def forward(
         self, slots: Float[Tensor, "batch slots dim"], places: Float[Tensor, "cells 2"], columns: int
@@ -107,7 +109,7 @@ class BroadcastDecoder(nn.Module):
 
     def bytes_needed(self, slots: int, cells: int) -> int:
         """About the memory of the maps of so many slots, all pictures together."""
-        numbers = slots * cells * (2 * self.place.out_features + 3 * self.mlp[-1].out_features)
+        numbers = slots * cells * 3 * (self.place.out_features + self.mlp[-1].out_features)
         return numbers * (2 if torch.is_grad_enabled() else 1) * 4
 
 
@@ -126,7 +128,7 @@ class SlotAutoencoder(nn.Module):
     """
 
     def __init__(self, num_slots: int = 7, slot_dim: int = 64, num_iterations: int = 3, hidden_dim: int = 64,
-                 channels: int = 64, decoder_dim: int = 128, start: str = "seeds", queries: int = 12,
+                 channels: int = 64, decoder_dim: int = 256, start: str = "seeds", queries: int = 12,
                  gradient: str = "bilevel", eps: float = 0.005):
         super().__init__()
         for name, value in {"num_slots": num_slots, "slot_dim": slot_dim, "num_iterations": num_iterations,
@@ -160,7 +162,7 @@ class SlotAutoencoder(nn.Module):
         """
         num_slots = self.num_slots if num_slots is None else num_slots
         iterations = self.num_iterations if iterations is None else iterations
-        self._check(image, num_slots)
+        self._check(image, num_slots, cells)
         tokens = self.encoder(image)
         inputs = tokens.flatten(1, 2)
         slots, attention = self.attention(inputs, self.start(inputs, num_slots, chance), iterations)
@@ -183,7 +185,7 @@ class SlotAutoencoder(nn.Module):
         pictures, masks, reconstruction = (torch.cat(parts) for parts in zip(*found))
         return pictures, masks, reconstruction
 
-    def _check(self, image: Tensor, num_slots: int) -> None:
+    def _check(self, image: Tensor, num_slots: int, cells: Tensor | None) -> None:
         if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
             raise BadInput("pictures must be floating-point numbers of shape (batch, 3, height, width), "
                            f"not {image.dtype} of shape {tuple(image.shape)}.")
@@ -192,7 +194,8 @@ class SlotAutoencoder(nn.Module):
             raise BadInput(f"height and width must be multiples of {stride}, not {height} and {width}.")
         if num_slots < 1:
             raise BadInput(f"a picture needs at least 1 slot, not {num_slots}.")
-        needed = self.decoder.bytes_needed(len(image) * num_slots, height * width // stride**2)
+        asked = height * width // stride**2 if cells is None else len(cells)
+        needed = self.decoder.bytes_needed(len(image) * num_slots, asked)
         free = free_memory(image.device)
         if needed > free:
             raise BadInput(f"{num_slots} slots for {len(image)} pictures of {width} × {height} pixels need about "

@@ -225,19 +225,33 @@ def test_every_cluster_gets_a_seed():
     centres = torch.randn(5, DIM, generator=generator)
     cluster = torch.randint(0, 5, (300, N), generator=generator)
     cluster[:, :5] = torch.arange(5)
-    chosen = SeededSlots.choose(centres[cluster], torch.rand(300, 5, generator=generator))
+    chosen = SeededSlots.choose(centres[cluster], torch.rand(300, 5, 8, generator=generator))
     assert cluster.gather(1, chosen).sort(1).values.eq(torch.arange(5)).all()
-    first = SeededSlots.choose(torch.randn(4000, 4, DIM, generator=generator), torch.rand(4000, 1, generator=generator))
+    first = SeededSlots.choose(torch.randn(4000, 4, DIM, generator=generator), torch.rand(4000, 1, 1, generator=generator))
     assert torch.bincount(first[:, 0], minlength=4).sub(1000).abs().max() < 4 * 28
 
 
 def test_a_seed_is_drawn_with_the_eighth_power_of_its_distance():
     inputs = torch.tensor([[1.0, -1, 0, 0], [0, 0, 1, -1], [-1, 1, 0, 0]])  # layer-normalised: distances² 4, 8 of 1st to 2nd, 3rd
-    draws = torch.rand(3000, 2, generator=torch.Generator().manual_seed(0))
+    draws = torch.rand(3000, 2, 1, generator=torch.Generator().manual_seed(0))
     draws[:, 0] = 0
     chosen = SeededSlots.choose(inputs.expand(3000, -1, -1), draws)
     assert (chosen[:, 0] == 0).all()
     assert float((chosen[:, 1] == 2).float().mean()) == pytest.approx(8**4 / (8**4 + 4**4), abs=0.02)
+
+
+def test_of_the_inputs_drawn_the_one_that_leaves_least_becomes_the_seed():
+    """Against a direct count: the sum over inputs of the eighth power of the distance to the nearest seed."""
+    inputs = torch.randn(20, 30, DIM, generator=torch.Generator().manual_seed(1))
+    draws = torch.rand(20, 2, 4, generator=torch.Generator().manual_seed(2))
+    chosen = SeededSlots.choose(inputs, draws)
+    for x, number, (first, second) in zip(torch.nn.functional.layer_norm(inputs, (DIM,)).double(), chosen, draws):
+        power = (x[:, None] - x[None]).square().sum(-1) ** 4
+        tried = (first * 30).long()
+        assert number[0] == tried[power[tried].sum(1).argmin()]
+        near = power[number[0]]
+        tried = [int((near.cumsum(0) <= draw * near.sum()).sum()) for draw in second.double()]
+        assert number[1] == min(tried, key=lambda n: float(torch.minimum(near, power[n]).sum()))
 
 
 def test_more_slots_than_queries():

@@ -147,8 +147,8 @@ def test_the_estimate_of_memory(gradients):
     """Against the bytes of all maps, counted as the decoder's layers make them."""
     decoder, slots = BroadcastDecoder(8, 64), torch.randn(2, 3, 8)
     made = []
-    for layer in decoder.mlp:  # a ReLU writes into what it is given
-        layer.register_forward_hook(lambda layer, given, out: made.append(out.nbytes if layer is not decoder.mlp[2] else 0))
+    for layer in [decoder.mlp[0], *(layer for layer in decoder.mlp if isinstance(layer, nn.Linear))]:
+        layer.register_forward_hook(lambda layer, given, out: made.append(out.nbytes))  # other ReLUs write into what they are given
     decoder(slots, cell_centres(16, 24, 4), 6)
     with torch.set_grad_enabled(gradients):
         estimate = decoder.bytes_needed(6, 24)
@@ -166,6 +166,14 @@ def test_more_slots_than_memory_are_refused_before_anything_is_made(num_slots, m
     numbers = f"need about {needed / 1e9:.1f} GB of memory and {(needed - 1) / 1e9:.1f} GB are free;"
     assert numbers in str(error.value)
     assert str(error.value).endswith("; use fewer slots, a smaller batch or a lower resolution.")
+
+
+def test_only_the_cells_that_are_decoded_need_memory(monkeypatch):
+    model, image = SlotAutoencoder(**SMALL), torch.rand(2, 3, 16, 24)
+    monkeypatch.setattr("course_lib.slots.autoencoder.free_memory", lambda device: model.decoder.bytes_needed(2 * 4, 6))
+    assert model(image, 4, cells=torch.arange(6)).masks.shape == (2, 4, 4, 24)
+    with pytest.raises(BadInput, match="use fewer slots"):
+        model(image, 4, cells=torch.arange(7))
 
 
 def test_what_just_fits_is_done(monkeypatch):
