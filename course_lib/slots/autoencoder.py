@@ -143,6 +143,7 @@ class SlotAutoencoder(nn.Module):
         self.encoder = Encoder(channels, hidden_dim, slot_dim)
         self.start = {"gaussian": partial(SharedGaussian, slot_dim), "queries": partial(LearnedQueries, slot_dim, queries),
                       "seeds": partial(SeededSlots, slot_dim, slot_dim)}[start]()
+        self.start.requires_grad_(gradient != "implicit")  # which never teaches it; several processes wait for all gradients
         self.attention = SlotAttention(slot_dim, slot_dim, hidden_dim, gradient, eps)
         self.decoder = BroadcastDecoder(slot_dim, decoder_dim)
 

@@ -37,8 +37,8 @@ KEPT = ("mse", "fg_ari", "full_ari")  # of what validation measures, epoch by ep
 
 
 def start_chance(scenes: Scenes, seed: int = 0) -> list[torch.Generator]:
-    """A generator for each scene that follows from its number: however many processes share a batch, a scene's slots
-    start alike. Generated scenes are never shown twice in training; one of CLEVR's keeps its start."""
+    """A generator for each scene that follows from its number and the seed alone: however many processes share a batch, a
+    scene's slots start alike. Training takes its step as the seed, so a scene shown again starts anew."""
     return [torch.Generator().manual_seed(number + seed) for number in scenes["number"].tolist()]
 
 
@@ -81,7 +81,7 @@ class SlotObjective:
         cells = torch.randperm(many, generator=chance)[: self.cells].to(image.device)  # in every process the same
         least = max(model.num_iterations - self.fewer, 1)
         iterations = int(torch.randint(least, model.num_iterations + self.more + 1, (1,), generator=chance))
-        out = model(image, iterations=iterations, chance=start_chance(scenes), cells=cells)
+        out = model(image, iterations=iterations, chance=start_chance(scenes, self.done), cells=cells)
         masks = out.masks.float()
         parts = {"error": squared_error(out.reconstruction.float(), strip(image, cells, stride)),
                  "sharing": sharing(masks), "usage": usage(masks)}

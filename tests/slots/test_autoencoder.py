@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from course_lib.core import memory
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_weights, save_weights
-from course_lib.slots.autoencoder import BroadcastDecoder, SlotAutoencoder, SoftPosition, cell_centres, strip
+from course_lib.slots.attention import GRADIENTS
+from course_lib.slots.autoencoder import STARTS, BroadcastDecoder, SlotAutoencoder, SoftPosition, cell_centres, strip
 from course_lib.slots.scenes import Shapes
 
 CARD = {"experiment": "toy", "config": {}, "seed": 0, "seconds": 0.0, "metrics": {}}
@@ -113,6 +114,17 @@ def test_some_cells_are_those_of_the_whole():
     torch.testing.assert_close(some.reconstruction, strip(whole.reconstruction, cells, 4))
     torch.testing.assert_close(some.masks, strip(whole.masks, cells, 4))
     assert torch.equal(strip(image, cells, 4)[..., :4], image[..., 4:8, 4:8])  # cell 7 of 6 columns: second row and column
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("start", STARTS)
+def test_whatever_may_learn_is_taught(start, gradient):
+    """Several processes wait for a gradient of every parameter that asks for one."""
+    model = SlotAutoencoder(**SMALL, start=start, gradient=gradient)
+    model(torch.rand(2, 3, 16, 16)).reconstruction.square().mean().backward()
+    taught = {name for name, p in model.named_parameters() if p.grad is not None}
+    assert taught == {name for name, _ in model.named_parameters() if gradient != "implicit" or not name.startswith("start.")}
+    assert taught == {name for name, p in model.named_parameters() if p.requires_grad}
 
 
 def test_a_card_brings_it_back(tmp_path):
