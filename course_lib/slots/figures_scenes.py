@@ -10,7 +10,7 @@ from torch import Tensor
 from course_lib.core.errors import BadInput
 from course_lib.core.style import IMAGE_CMAP, new_figure
 from course_lib.slots.figures import bare, show_picture, show_segmentation
-from course_lib.slots.gallery import in_words
+from course_lib.slots.gallery import LOOK, NAMES, SCORE, in_words
 
 # What goes wrong with objects: colour, marker and dash, as scores have them in `gallery.LOOK`.
 WRONG = {"merged": ("#CC6677", "o", "-"), "split": ("#332288", "s", "--"), "swallowed": ("#117733", "^", ":")}
@@ -67,4 +67,27 @@ def table_figure(values: Float[Tensor, "rows columns"], rows: Sequence[str], col
     axes.tick_params(length=0)
     axes.set_title(title)
     figure.colorbar(heat, label=label)
+    return figure
+
+
+def settings_figure(runs: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]], metrics: Sequence[str] = ("fg_ari", "full_ari")) -> Figure:
+    """A line for each setting of a run record, a mark for each of its runs: runs[setting][seed]["metrics"][metric].
+
+    The first setting is the one that the others are compared with: the vertical lines are its means.
+    """
+    if not runs:
+        raise BadInput("there is no run to show.")
+    figure = new_figure(8, 1.1 + 0.27 * len(runs))
+    axes = figure.add_subplot()
+    for offset, metric in zip(np.linspace(-0.16, 0.16, len(metrics)), metrics):
+        colour, marker, dash = LOOK[metric]
+        points = [(run["metrics"][metric], row + offset) for row, seeds in enumerate(runs.values()) for run in seeds.values()]
+        axes.plot(*zip(*points), linestyle="", marker=marker, color=colour, markersize=5, label=NAMES[metric])
+        axes.axvline(np.mean([run["metrics"][metric] for run in next(iter(runs.values())).values()]), color=colour, linestyle=dash, linewidth=1)
+    for row in range(1, len(runs), 2):
+        axes.axhspan(row - 0.5, row + 0.5, color="0.94", zorder=0)
+    axes.set(xlabel=SCORE, xlim=(-0.05, 1.02), ylim=(len(runs) - 0.5, -0.5))
+    axes.set_yticks(range(len(runs)), list(runs))
+    axes.grid(False, axis="y")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

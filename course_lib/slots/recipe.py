@@ -32,7 +32,6 @@ from course_lib.slots.scenes import SceneDataset, Scenes
 LR, BATCH, CLIP, WARMUP = 4e-4, 32, 0.1, 300  # lr and batch as in the seed; the paper warms up for 10 000 of 500 000 steps
 PACE = {"decoder": 5.0, "encoder": 2.5, "attention": 1.25, "start": 1.25}  # times lr: what paints may learn faster than what looks
 SCORED = 1000  # held-out scenes that a card's metrics are the mean of, if there are so many
-COUNTS = (4, 5, 6, 8, 10, 12)  # of slots, other than the trained one, that a card scores
 KEPT = ("mse", "fg_ari", "full_ari")  # of what validation measures, epoch by epoch in the card: the way to its quality
 
 
@@ -215,10 +214,10 @@ def run(cfg: DictConfig) -> None:
                           matrices=cfg.matrices, **cfg.objective)
     if is_main_process():
         scenes = held_out.batch(range(SCORED if held_out.endless else min(SCORED, len(held_out))))
-        counts = [k for k in COUNTS if cfg.model.start != "queries" or k <= cfg.model.queries]
+        counts = [k for k in cfg.scored_slots if k != model.num_slots and (cfg.model.start != "queries" or k <= cfg.model.queries)]
         card = {"experiment": name, "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
                 "metrics": measure(model, scenes),
-                "metrics_by_slots": {str(k): measure(model, scenes, k) for k in counts if k != model.num_slots},
+                "metrics_by_slots": {str(k): measure(model, scenes, k) for k in counts},
                 "epochs": {key: [round(value, 5) for value in history.epochs[key]]
                            for key in KEPT if key in history.epochs}}
         save_weights(model, Path(cfg.out) / name, card=card)

@@ -89,6 +89,12 @@ def test_figures_show_what_they_are_given():
     assert len(figures_scenes.pictures_figure({"a": torch.rand(3, 4, 4), "b": torch.rand(3, 4, 4)}).axes) == 2
     with pytest.raises(BadInput, match="2 numbers"):
         figures_scenes.errors_figure([2, 3], {"merged": [0.1]})
-    for draw in (figures_scenes.segmentations_figure, figures_scenes.pictures_figure):
+    runs = {"as it is": {"0": {"metrics": {"fg_ari": 0.9, "full_ari": 0.5}}, "1": {"metrics": {"fg_ari": 0.7, "full_ari": 0.6}}},
+            "5 slots": {"0": {"metrics": {"fg_ari": 0.4, "full_ari": 0.3}}}}
+    (axes,) = figures_scenes.settings_figure(runs).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["as it is", "5 slots"]
+    marks, line = axes.lines[:2]
+    assert marks.get_label() == "FG-ARI" and marks.get_xdata().tolist() == [0.9, 0.7, 0.4] and line.get_xdata() == pytest.approx([0.8, 0.8])
+    for draw in (figures_scenes.segmentations_figure, figures_scenes.pictures_figure, figures_scenes.settings_figure):
         with pytest.raises(BadInput, match="no "):
             draw({})
