@@ -53,9 +53,9 @@ class SlotObjective:
     """
 
     steps: int
-    sharing_cost: float = 0.004
-    usage_cost: float = 0.0005
-    settle_from: float = 0.25
+    sharing_cost: float = 0.02
+    usage_cost: float = 0.002
+    settle_from: float = 0.5
     cells: int = 64
     fewer: int = 1
     more: int = 2
