@@ -1,6 +1,6 @@
 """Train each slot model that is shipped with three seeds, ship the median one, keep all scores in data/runs/slots_seeds.json.
 
-    python bench/records/slots_seeds.py           # about 15 minutes a run on one free core
+    python bench/records/slots_seeds.py           # six runs of about 15 minutes on one free core
 
 An interrupted run goes on where it stopped. The median is that of FG-ARI on 1000 held-out scenes.
 """
@@ -27,8 +27,10 @@ def main() -> None:
             shutil.copy(folders[shipped] / f"{name}{ending}", DATA / "weights")
         models[name] = {"shipped": shipped, "seconds": {seed: card["seconds"] for seed, card in cards.items()},
                         "metrics": {seed: card["metrics"] for seed, card in cards.items()}}
+    measured = {f"{name.removeprefix('slots_')}_{metric}_{which.__name__}": which(card[metric] for card in model["metrics"].values())
+                for name, model in models.items() for metric in ("fg_ari", "full_ari", "miou", "mse") for which in (min, max)}
     record = {"what": "all seeds of the shipped slot models, metrics on 1000 held-out scenes",
-              "command": "python bench/records/slots_seeds.py", "settings": " ".join(SETTINGS), **machine(), "models": models}
+              "command": "python bench/records/slots_seeds.py", "settings": " ".join(SETTINGS), **machine(), "measured": measured, "models": models}
     with atomic(RECORD) as file:
         file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(models, indent=1))

@@ -180,7 +180,7 @@ class ProductQuantizer(nn.Module):
         if self.learning == "ema":
             self.sums.lerp_(sums, 1 - self.decay)
             total = self.uses.sum(1, keepdim=True)
-            smooth = (self.uses + self.eps) * (total / (total + self.codes * self.eps))
+            smooth = (self.uses + self.eps) * (1.0)
             torch.div(self.sums, smooth.unsqueeze(-1), out=self.codebook)
 
 

@@ -125,15 +125,18 @@ class SlotAttention(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(slot_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, slot_dim))
 
     def forward(
-        self, inputs: Float[Tensor, "batch n input_dim"], slots: Float[Tensor, "batch k dim"], iterations: int = 3
+        self, inputs: Float[Tensor, "batch n input_dim"], slots: Float[Tensor, "batch k dim"], iterations: int = 3,
+        between: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[Float[Tensor, "batch k dim"], Float[Tensor, "batch iterations k n"]]:
-        """Return the slots after the last iteration, and A of every iteration."""
+        """Return the slots after the last iteration, and A of every iteration. between: what happens to the slots after
+        every iteration but the last (Part III makes codes of them)."""
         if iterations < 1:
             raise BadInput(f"slot attention needs at least 1 iteration, not {iterations}.")
         inputs, start, history = self.norm_inputs(inputs), slots, []
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.gradient == "full"):
             for _ in range(iterations - 1):
                 slots, attention = self.step(inputs, slots)
+                slots = between(slots) if between else slots
                 history.append(attention)
         if self.gradient != "full":
             slots = slots.detach() + (start - start.detach() if self.gradient == "bilevel" else 0)
@@ -153,5 +156,9 @@ class SlotAttention(nn.Module):
         attention = (query @ inputs.transpose(1, 2)).softmax(dim=1)  # (batch, k, n)
         weights = attention + self.eps
         mean = (weights @ inputs) / weights.sum(-1, keepdim=True)  # (batch, k, input_dim)
-        slots = self.gru(self.to_value(mean).flatten(0, 1), slots.flatten(0, 1)).view_as(slots)
-        return slots + self.mlp(self.norm_mlp(slots)), attention
+        return self.update(self.to_value(mean), slots), attention
+
+    def update(self, values: Float[Tensor, "batch k dim"], slots: Float[Tensor, "batch k dim"]) -> Float[Tensor, "batch k dim"]:
+        """slots = GRU(values, slots);   slots + MLP(LN(slots))"""
+        slots = self.gru(values.flatten(0, 1), slots.flatten(0, 1)).view_as(slots)
+        return slots + self.mlp(self.norm_mlp(slots))

@@ -74,6 +74,12 @@ def strip(image: Float[Tensor, "batch c height width"], cells: Int[Tensor, "cell
     return rows[:, :, :, cells].flatten(3)
 
 
+def waves(places: Float[Tensor, "cells 2"], octaves: int) -> Float[Tensor, "cells features"]:
+    """γ(x, y): 2x − 1 and 2y − 1, and sine and cosine of 2ᵒ·π·x and 2ᵒ·π·y for o from 0 to octaves − 1 (Tancik et al. 2020)."""
+    angle = torch.pi * 2.0 ** torch.arange(octaves, device=places.device)[:, None] * places[:, None]
+    return torch.cat([2 * places - 1, angle.sin().flatten(1), angle.cos().flatten(1)], 1)
+
+
 class BroadcastDecoder(nn.Module):
     """Each slot alone is asked at every 4×4 cell of the picture what it would paint there, and how much is its own.
 
@@ -100,10 +106,8 @@ class BroadcastDecoder(nn.Module):
         self, slots: Float[Tensor, "batch slots dim"], places: Float[Tensor, "cells 2"], columns: int
     ) -> tuple[Float[Tensor, "batch slots 3 height width"], Float[Tensor, "batch slots height width"]]:
         """Return each slot's picture, `columns` cells wide, and its mask's logits."""
-        angle = torch.pi * 2.0 ** torch.arange(self.octaves, device=places.device)[:, None] * places[:, None]
-        features = torch.cat([2 * places - 1, angle.sin().flatten(1), angle.cos().flatten(1)], 1)
         scale, shift = self.scale(slots)[:, :, None], self.shift(slots)[:, :, None]
-        maps = self.mlp(torch.addcmul(shift, scale, self.place(features)))  # hidden maps live no longer than they must
+        maps = self.mlp(torch.addcmul(shift, scale, self.place(waves(places, self.octaves))))  # hidden maps live no longer than they must
         maps = rearrange(maps, "b k (h w) (c p q) -> b k c (h p) (w q)", c=4, p=self.stride, w=columns)
         return maps[:, :, :3], maps[:, :, 3]
 
@@ -119,7 +123,7 @@ class SlotAutoencoder(nn.Module):
 
     start: "gaussian" (one learned Gaussian for all slots), "queries" (`queries` learned ones, of which each picture gets a
     random `num_slots`) or "seeds" (k-means++ among the inputs).
-    eps: the share of every input that every slot gets unasked. The paper's 1e-8 only keeps the mean defined; 0.005 pulls
+    eps: the share of every input that every slot gets unasked. The paper's 1e-8 only keeps the mean defined; 0.02 pulls
     a slot that owns little towards the mean of the picture, and so parts two slots that share one object: the one that
     loses a little loses more, until it owns nothing.
     gradient: "full", "implicit" or "bilevel", see `SlotAttention`. channels: of the encoder's convolutions. hidden_dim: of
@@ -129,7 +133,7 @@ class SlotAutoencoder(nn.Module):
 
     def __init__(self, num_slots: int = 7, slot_dim: int = 64, num_iterations: int = 3, hidden_dim: int = 64,
                  channels: int = 64, decoder_dim: int = 256, start: str = "seeds", queries: int = 12,
-                 gradient: str = "bilevel", eps: float = 0.005):
+                 gradient: str = "bilevel", eps: float = 0.02):
         super().__init__()
         for name, value in {"num_slots": num_slots, "slot_dim": slot_dim, "num_iterations": num_iterations,
                             "hidden_dim": hidden_dim, "channels": channels, "decoder_dim": decoder_dim, "queries": queries}.items():

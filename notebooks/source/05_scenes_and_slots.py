@@ -410,7 +410,7 @@ claim("slots.tie_mean_change", ((weights @ inputs[0]) / weights.sum() - (attenti
 # Copies stay together for ever: after seven iterations the largest difference between them is {{slots.tie_distance:.1g}}. At every place each takes half. And half is as good as all: a slot moves to a weighted **mean** (step 3 of notebook 04), and a mean forgets how *much* it is a mean of. Halve all its weights, and it changes by {{slots.tie_mean_change:.1g}}.
 # The loss hardly objects either: with the doubled slot the squared error changes by {{slots.tie_mse_change:.1g}}. k-means has the same disease: two centres that start in one cluster of points share it, and another cluster goes without.
 #
-# Our training fights ties in three ways. The slots *start apart*, at inputs of the picture chosen by k-means++, as the centres of section 3. Every slot gets half a percent of every input *unasked* (`eps=0.005`): a slot that owns little is pulled towards the mean of the picture and loses the rest, so a tie that is not exact tips over. And the two small *costs*:
+# Our training fights ties in three ways. The slots *start apart*, at inputs of the picture chosen by k-means++, as the centres of section 3. Every slot gets two percent of every input *unasked* (`eps=0.02`): a slot that owns little is pulled towards the mean of the picture and loses the rest, so a tie that is not exact tips over. And the two small *costs*:
 # sharing is $1 - \sum_k \text{mask}_k^2$, which is ½ where two slots have half each and 0 where one has all; usage is a sum of square roots of the slots' sizes, so that one slot costs less than two halves. None of the three is perfect: in the figure of section 6, {{slots.split_7_slots:.0%}} of the objects are still split at 7 slots.
 
 # %% [markdown]
