@@ -1,9 +1,8 @@
-"""Priors over the codes of a scene: a causal transformer that generates scenes, and the baseline that knows no neighbours."""
+"""Priors over the codes of a scene: a causal transformer that generates scenes, and a baseline that only counts."""
 
 import math
 
 import torch
-from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,9 +25,14 @@ class CodePrior(nn.Module):
 
     def __init__(self, slots: int, codebooks: int, codes: int):
         super().__init__()
-        require_positive(slots=slots, codebooks=codebooks, codes=codes)
+        positive(slots=slots, codebooks=codebooks, codes=codes)
         self.slots, self.codebooks, self.codes = slots, codebooks, codes
         self.positions = slots * codebooks
+
+    def nll(self, codes: Codes) -> Float[Tensor, "batch"]:
+        """−ln p of each scene in nats, the sum over its positions. Raises `BadInput` for scenes of another prior."""
+        each = F.cross_entropy(self(codes).flatten(0, 2), codes.flatten().long(), reduction="none")
+        return each.view(len(codes), self.positions).sum(1)
 
     def check(self, codes: Tensor) -> None:
         """Raise `BadInput` unless `codes` are scenes of this prior."""
@@ -97,7 +101,7 @@ class Prior(CodePrior):
     def __init__(self, slots: int = 4, codebooks: int = 4, codes: int = 512, dim: int = 128, layers: int = 6, heads: int = 4,
                  dropout: float = 0.0):
         super().__init__(slots, codebooks, codes)
-        require_positive(dim=dim, layers=layers, heads=heads)
+        positive(dim=dim, layers=layers, heads=heads)
         if dim % heads:
             raise BadInput(f"a width of {dim} cannot be shared equally among {heads} heads.")
         if not 0 <= dropout < 1:
@@ -108,7 +112,7 @@ class Prior(CodePrior):
         self.codebook = nn.Parameter(scale * torch.randn(codebooks, dim))
         self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
-        self.heads = nn.Parameter(torch.zeros(codebooks, codes, dim))
+        self.head = nn.Parameter(torch.zeros(codebooks, codes, dim))
         nn.init.normal_(self.tables.weight, std=scale)
         self.register_buffer("first", 1 + codes * torch.arange(codebooks).repeat(slots), persistent=False)  # row of code 0
 
@@ -117,13 +121,7 @@ class Prior(CodePrior):
         self.check(codes)
         rows = F.pad(codes.flatten(1) + self.first, (1, -1))  # one to the right: 0, the start, comes in; the last code falls out
         hidden = self.norm(self._read(rows)).unflatten(1, (self.slots, self.codebooks))
-        return torch.einsum("bsmd,mcd->bsmc", hidden, self.heads)
-
-    def nll(self, codes: Codes) -> Float[Tensor, "batch"]:
-        """−ln p of each scene in nats, the sum over its positions. Raises `BadInput` as `forward` does."""
-        logits = self(codes)
-        each = F.cross_entropy(logits.flatten(0, 2), codes.flatten().long(), reduction="none")
-        return each.view(len(codes), self.positions).sum(1)
+        return torch.einsum("bsmd,mcd->bsmc", hidden, self.head)
 
     @torch.no_grad()
     def generate(self, n: int, temperature: float = 1.0, top_k: int | None = None,
@@ -144,12 +142,12 @@ class Prior(CodePrior):
         return torch.cat(codes).unflatten(1, (self.slots, self.codebooks))
 
     def _generate(self, draws: Tensor, temperature: float, top_k: int | None, cache: bool) -> Int[Tensor, "n positions"]:
-        kept = self.heads.new_empty(self._cache_shape(len(draws))) if cache else None
+        kept = self.head.new_empty(self._cache_shape(len(draws))) if cache else None
         rows = self.first.new_zeros(len(draws), self.positions + 1)  # the start, then what is generated
         for i in range(self.positions):
-            from_where = i if cache else 0
-            x = self._read(rows[:, from_where : i + 1], from_where, kept)[:, -1]
-            logits = F.linear(self.norm(x), self.heads[i % self.codebooks])
+            known = i if cache else 0
+            x = self._read(rows[:, known : i + 1], known, kept)[:, -1]
+            logits = F.linear(self.norm(x), self.head[i % self.codebooks])
             rows[:, i + 1] = self.first[i] + pick(logits, draws[:, i : i + 1], temperature, top_k)[:, 0]
         return rows[:, 1:] - self.first
 
@@ -164,3 +162,65 @@ class Prior(CodePrior):
     def _cache_shape(self, n: int) -> tuple[int, ...]:
         heads = self.blocks[0].heads
         return len(self.blocks), 2, n, heads, self.positions, self.norm.normalized_shape[0] // heads
+
+
+@buildable
+class Independent(CodePrior):
+    """p(scene) = Π p(code at its position), counted in training scenes: what a scene is when its codes know nothing of each other.
+
+        p(code k at position i) = (count[i, k] + smoothing) / Σ of the same over all codes
+
+    smoothing gives a code that was never seen at its place a finite NLL; it is small, since what is generated must not be
+    spoilt by codes that were never seen (0.01: with 20 000 scenes and 512 codes once in 4000 codes).
+    """
+
+    def __init__(self, slots: int = 4, codebooks: int = 4, codes: int = 512, smoothing: float = 0.01):
+        super().__init__(slots, codebooks, codes)
+        if not 0 < smoothing < math.inf:
+            raise BadInput(f"smoothing must be a positive number, not {smoothing}.")
+        self.smoothing = smoothing
+        self.register_buffer("counts", torch.zeros(slots, codebooks, codes, dtype=torch.long))
+
+    def count(self, codes: Codes) -> None:
+        """Add scenes to those that have been counted. Raises `BadInput` for scenes of another prior."""
+        self.check(codes)
+        first = self.codes * torch.arange(self.positions, device=codes.device)  # of each position, among all counts
+        self.counts += torch.bincount((codes.flatten(1) + first).flatten(), minlength=self.counts.numel()).view_as(self.counts)
+
+    def forward(self, codes: Codes) -> Float[Tensor, "batch slots codebooks codes"]:
+        """Logits of every code, the same for every scene. Raises `BadInput` for scenes of another prior."""
+        self.check(codes)
+        return (self.counts + self.smoothing).log().expand(len(codes), -1, -1, -1)
+
+    def generate(self, n: int, temperature: float = 1.0, top_k: int | None = None,
+                 generator: torch.Generator | None = None) -> Codes:
+        """`n` scenes; arguments and errors are those of `Prior.generate`."""
+        draws = self.draws(n, temperature, top_k, generator).T.contiguous().to(self.counts.device)
+        logits = (self.counts + self.smoothing).log().flatten(0, 1)  # (positions, codes)
+        return pick(logits, draws, temperature, top_k).T.contiguous().unflatten(1, (self.slots, self.codebooks))
+
+
+def pick(
+    logits: Float[Tensor, "*lead codes"], draws: Float[Tensor, "*lead many"], temperature: float = 1.0,
+    top_k: int | None = None,
+) -> Int[Tensor, "*lead many"]:
+    """For each draw u the first code whose cumulated probability reaches u; p = softmax(logits / temperature).
+
+    u lies in (0, 1], so a code of probability 0 is never picked. temperature 0: the likeliest code; top_k: p is 0 but for
+    the `top_k` likeliest codes. They stay in the order of their numbers, not of their p: logits that differ by
+    rounding only then give other codes only where u lies within rounding of a border.
+    """
+    if temperature < torch.finfo(logits.dtype).tiny:  # 0, or too small to divide by
+        return logits.argmax(-1, keepdim=True).expand_as(draws)
+    if top_k:
+        allowed = logits.topk(top_k).indices.sort(-1).values
+        return allowed.gather(-1, pick(logits.gather(-1, allowed), draws, temperature))
+    weights = ((logits - logits.amax(-1, keepdim=True)) / temperature).exp()
+    reached = weights.cumsum(-1)
+    return torch.searchsorted(reached, draws.to(reached) * reached[..., -1:])
+
+
+def positive(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise BadInput(f"{name} must be at least 1, not {value}.")

@@ -1,4 +1,4 @@
-"""Vector quantisation (van den Oord et al. 2017) with product codes (Jégou et al. 2011): a vector becomes a few whole numbers."""
+"""Vector quantisation (van den Oord et al. 2017) with product codes (Jégou et al. 2011): a vector becomes a few numbers."""
 
 import math
 from typing import NamedTuple
@@ -35,8 +35,8 @@ class ProductQuantizer(nn.Module):
         k[m] = argmin over k of ‖z[m] − e[m, k]‖²,      quantized = e[1, k[1]], …, e[M, k[M]]     (van den Oord, eq. 1, 2)
         loss = (sg[z] − e)² + commitment_weight · (z − sg[e])²         means, not sums, over dimensions             (eq. 3)
 
-    Backwards `quantized` is z: the gradient of what follows goes straight through. One codebook is plain VQ; M codebooks
-    of K codes say one of K^M things with M·K entries. The defaults are the course's: 4 × 512 × 16.
+    Backwards `quantized` is z: the gradient of what follows goes straight through. One codebook is plain VQ; M
+    codebooks of K codes say one of K^M things with M·K entries. The defaults are the course's: 4 × 512 × 16.
     learning: "loss", codes are parameters and follow eq. 3; "ema", its first term is left out and a code is the moving
     mean of its inputs (appendix A.1): with n[k] inputs that chose k and their sum s[k] in this step,
 
@@ -47,11 +47,14 @@ class ProductQuantizer(nn.Module):
     its clusters, which needs more vectors than codes to differ from "data": `start_from` takes a larger sample.
     restart: before a training step, codes with N[k] < restart · mean(N) become vectors of the batch. It is a share of
     the uses that every code would have if all had the same, because no absolute number fits: at 0.25 uses per code and
-    step nearly all codes stay below 1.0 and are drawn anew for ever (a restart of 4 does just that). 0: never.
+    step all codes stay below 1.0 and are drawn anew for ever (a restart of 4 does just that). 0: never. A code that is
+    never chosen is dead after ln(restart) / ln(decay) steps, 230 with the defaults: one that is chosen less often than
+    that on average, because batches are very small, needs a longer decay.
 
-    Only `forward` in training mode changes anything; all state is in the parameters and buffers. Random numbers come
-    from torch's generator, or the one that is given, and only if something starts. In several processes N and S count all of
-    them, and what starts comes from the first one's batch. Under autocast the codes are compared in the codebook's float32.
+    Only `forward` in training mode and `start_from` change anything; all state is in the parameters and buffers. Random
+    numbers come from torch's generator, or the one that is given, and only if something starts. In several processes N
+    and S count all of them, and what starts comes from the first one's batch. Under autocast the codes are compared in
+    the codebook's float32.
     Raises `BadInput` for sizes that do not fit together, unknown names and numbers out of range.
     """
 
@@ -111,7 +114,7 @@ class ProductQuantizer(nn.Module):
                          commitment, codebook_loss)
 
     def lookup(self, indices: Int[Tensor, "... codebooks"]) -> Float[Tensor, "... dim"]:
-        """The vectors that `indices` name: what a decoder gets from a prior. Raises `BadInput` for an index that names no code."""
+        """The vectors that `indices` name: what a decoder gets from a prior. Raises `BadInput` where there is no such code."""
         self._check(indices)
         return F.embedding(indices + self.first, self.codebook.flatten(0, 1)).flatten(-2)
 
@@ -180,7 +183,7 @@ class ProductQuantizer(nn.Module):
         if self.learning == "ema":
             self.sums.lerp_(sums, 1 - self.decay)
             total = self.uses.sum(1, keepdim=True)
-            smooth = (self.uses + self.eps) * (1.0)
+            smooth = (self.uses + self.eps) * (total / (total + self.codes * self.eps))
             torch.div(self.sums, smooth.unsqueeze(-1), out=self.codebook)
 
 

@@ -96,7 +96,7 @@ class SVQ(nn.Module):
         self.attention = (SlotAttention(slot_dim, slot_dim, hidden_dim, gradient, eps) if update == "whole" else
                           BlockSlotAttention(slot_dim, codebooks, hidden_dim, gradient, eps))
         self.decoder = (TransformerDecoder(slot_dim, decoder_dim, decoder_layers) if decoder == "transformer" else
-                        BroadcastDecoder(slot_dim, decoder_dim))
+                        BroadcastDecoder(slot_dim, decoder_dim, decoder_layers))
 
     def forward(self, image: Float[Tensor, "batch 3 height width"], num_slots: int | None = None, iterations: int | None = None,
                 chance: Chance = None, cells: Int[Tensor, "cells"] | None = None) -> SVQOutput:

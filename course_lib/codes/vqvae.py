@@ -10,6 +10,7 @@ from course_lib.codes.quantizer import ProductQuantizer
 from course_lib.codes.svq import Encoded, SVQOutput
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import buildable
+from course_lib.slots.attention import Chance
 from course_lib.slots.autoencoder import cell_centres, waves
 
 
@@ -21,7 +22,7 @@ class PatchVQ(nn.Module):
     A code is told where its patch lies before it is decoded. It has the interface of `SVQ`: patches stand for slots.
     """
 
-    stride, octaves = 16, 4
+    stride, octaves, num_iterations = 16, 4, 1
 
     def __init__(self, slot_dim: int = 64, codes: int = 512, codebooks: int = 1, commitment: float = 0.25, channels: int = 64,
                  decoder_dim: int = 128, decoder_layers: int = 3, learning: str = "ema", decay: float = 0.99, restart: float = 0.1):
@@ -34,8 +35,10 @@ class PatchVQ(nn.Module):
         self.position = nn.Linear(2 + 4 * self.octaves, slot_dim)
         self.decoder = TransformerDecoder(slot_dim, decoder_dim, decoder_layers)
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"], cells: Int[Tensor, "cells"] | None = None) -> SVQOutput:
-        """Picture to codes and back. cells: as for `SlotAutoencoder`."""
+    def forward(self, image: Float[Tensor, "batch 3 height width"], num_slots: int | None = None, iterations: int | None = None,
+                chance: Chance = None, cells: Int[Tensor, "cells"] | None = None) -> SVQOutput:
+        """Picture to codes and back. cells: as for `SlotAutoencoder`. Patches have no use for the three arguments before it;
+        they are taken so that one recipe trains both models."""
         encoded = self.encode(image)
         return SVQOutput(*self.paint(encoded.codes.quantized, *image.shape[-2:], cells), encoded)
 

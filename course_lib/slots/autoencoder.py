@@ -93,14 +93,14 @@ class BroadcastDecoder(nn.Module):
 
     stride, octaves = 4, 4
 
-    def __init__(self, slot_dim: int, hidden_dim: int):
+    def __init__(self, slot_dim: int, hidden_dim: int, layers: int = 1):
         super().__init__()
         self.place = nn.Linear(2 + 4 * self.octaves, hidden_dim)
         self.scale, self.shift = nn.Linear(slot_dim, hidden_dim), nn.Linear(slot_dim, hidden_dim)
-        layers: list[nn.Module] = [nn.ReLU(inplace=True)]
-        for _ in range(2):
-            layers += [nn.Linear(hidden_dim, hidden_dim), nn.ReLU(inplace=True)]
-        self.mlp = nn.Sequential(*layers, nn.Linear(hidden_dim, 4 * self.stride**2))
+        hidden: list[nn.Module] = [nn.ReLU(inplace=True)]
+        for _ in range(layers):
+            hidden += [nn.Linear(hidden_dim, hidden_dim), nn.ReLU(inplace=True)]
+        self.mlp = nn.Sequential(*hidden, nn.Linear(hidden_dim, 4 * self.stride**2))
 
     def forward(
         self, slots: Float[Tensor, "batch slots dim"], places: Float[Tensor, "cells 2"], columns: int
@@ -113,7 +113,7 @@ class BroadcastDecoder(nn.Module):
 
     def bytes_needed(self, slots: int, cells: int) -> int:
         """About the memory of the maps of so many slots, all pictures together."""
-        numbers = slots * cells * 3 * (self.place.out_features + self.mlp[-1].out_features)
+        numbers = slots * cells * ((len(self.mlp) // 2 + 1) * self.place.out_features + 3 * self.mlp[-1].out_features)
         return numbers * (2 if torch.is_grad_enabled() else 1) * 4
 
 
@@ -123,20 +123,21 @@ class SlotAutoencoder(nn.Module):
 
     start: "gaussian" (one learned Gaussian for all slots), "queries" (`queries` learned ones, of which each picture gets a
     random `num_slots`) or "seeds" (k-means++ among the inputs).
-    eps: the share of every input that every slot gets unasked. The paper's 1e-8 only keeps the mean defined; 0.02 pulls
+    eps: the share of every input that every slot gets unasked. The paper's 1e-8 only keeps the mean defined; 0.005 pulls
     a slot that owns little towards the mean of the picture, and so parts two slots that share one object: the one that
     loses a little loses more, until it owns nothing.
     gradient: "full", "implicit" or "bilevel", see `SlotAttention`. channels: of the encoder's convolutions. hidden_dim: of
-    the encoder's and the attention's MLP; decoder_dim: of the decoder's.
+    the encoder's and the attention's MLP; decoder_dim and decoder_layers: of the decoder's.
     Number of slots and iterations may differ from call to call.
     """
 
     def __init__(self, num_slots: int = 7, slot_dim: int = 64, num_iterations: int = 3, hidden_dim: int = 64,
-                 channels: int = 64, decoder_dim: int = 256, start: str = "seeds", queries: int = 12,
-                 gradient: str = "bilevel", eps: float = 0.02):
+                 channels: int = 64, decoder_dim: int = 128, decoder_layers: int = 1, start: str = "seeds", queries: int = 12,
+                 gradient: str = "bilevel", eps: float = 0.005):
         super().__init__()
         for name, value in {"num_slots": num_slots, "slot_dim": slot_dim, "num_iterations": num_iterations,
-                            "hidden_dim": hidden_dim, "channels": channels, "decoder_dim": decoder_dim, "queries": queries}.items():
+                            "hidden_dim": hidden_dim, "channels": channels, "decoder_dim": decoder_dim,
+                            "decoder_layers": decoder_layers, "queries": queries}.items():
             if value < 1:
                 raise BadInput(f"{name} must be at least 1, not {value}.")
         if start not in STARTS:
@@ -149,7 +150,7 @@ class SlotAutoencoder(nn.Module):
                       "seeds": partial(SeededSlots, slot_dim, slot_dim)}[start]()
         self.start.requires_grad_(gradient != "implicit")  # which never teaches it; several processes wait for all gradients
         self.attention = SlotAttention(slot_dim, slot_dim, hidden_dim, gradient, eps)
-        self.decoder = BroadcastDecoder(slot_dim, decoder_dim)
+        self.decoder = BroadcastDecoder(slot_dim, decoder_dim, decoder_layers)
 
     def forward(
         self,

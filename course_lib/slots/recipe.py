@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 from einops import rearrange
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset
@@ -53,9 +53,9 @@ class SlotObjective:
     """
 
     steps: int
-    sharing_cost: float = 0.02
-    usage_cost: float = 0.002
-    settle_from: float = 0.5
+    sharing_cost: float = 0.004
+    usage_cost: float = 0.0005
+    settle_from: float = 0.25
     cells: int = 64
     fewer: int = 1
     more: int = 2
@@ -75,6 +75,11 @@ class SlotObjective:
         self.weight = min(max(10 * (done / self.steps - self.settle_from), 0.0), 1.0)
 
     def __call__(self, model: SlotAutoencoder, scenes: Scenes) -> dict[str, Tensor]:
+        _, parts = self.look(model, scenes)
+        return {"loss": self.charged(parts), **parts}
+
+    def look(self, model: nn.Module, scenes: Scenes) -> tuple[tuple, dict[str, Tensor]]:
+        """What the model makes of some cells of the pictures, and its error, sharing and usage."""
         image, stride = scenes["image"], model.decoder.stride
         many, chance = image[0, 0].numel() // stride**2, torch.Generator().manual_seed(self.done)
         cells = torch.randperm(many, generator=chance)[: self.cells].to(image.device)  # in every process the same
@@ -82,14 +87,16 @@ class SlotObjective:
         iterations = int(torch.randint(least, model.num_iterations + self.more + 1, (1,), generator=chance))
         out = model(image, iterations=iterations, chance=start_chance(scenes, self.done), cells=cells)
         masks = out.masks.float()
-        parts = {"error": squared_error(out.reconstruction.float(), strip(image, cells, stride)),
-                 "sharing": sharing(masks), "usage": usage(masks)}
-        settling = self.sharing_cost * parts["sharing"] + self.usage_cost * parts["usage"]
-        return {"loss": parts["error"] + self.weight * settling, **parts}
+        return out, {"error": squared_error(out.reconstruction.float(), strip(image, cells, stride)),
+                     "sharing": sharing(masks), "usage": usage(masks)}
+
+    def charged(self, parts: dict[str, Tensor]) -> Tensor:
+        """The error and, by now, its two costs."""
+        return parts["error"] + self.weight * (self.sharing_cost * parts["sharing"] + self.usage_cost * parts["usage"])
 
 
-def make_optimizers(model: SlotAutoencoder, lr: float, matrices: str = "muon") -> list[Optimizer]:
-    """Adam, or for matrices Muon (Jordan et al. 2024), with `lr` times the `PACE` of each part of the model.
+def make_optimizers(model: nn.Module, lr: float, matrices: str = "muon", pace: Mapping[str, float] = PACE) -> list[Optimizer]:
+    """Adam, or for matrices Muon (Jordan et al. 2024), with `lr` times the `pace` of each part of the model.
 
     Muon's step of a matrix is orthogonal: every direction in it moves equally far, however small its gradient, where
     Adam's step is ruled by a few. Slots find objects with either; with Muon they keep them.
@@ -98,7 +105,7 @@ def make_optimizers(model: SlotAutoencoder, lr: float, matrices: str = "muon") -
     """
     if matrices not in ("muon", "adam"):
         raise BadInput(f"matrices must be muon or adam, not {matrices!r}.")
-    groups = [(list(part.parameters()), lr * PACE[name]) for name, part in model.named_children()]
+    groups = [(list(part.parameters()), lr * pace[name]) for name, part in model.named_children()]
     flat, others = ([{"params": [p for p in part if (p.ndim == 2 and matrices == "muon") == wanted], "lr": rate}
                      for part, rate in groups] for wanted in (True, False))
     adam = torch.optim.Adam(others, lr=lr, betas=(0.9, 0.99), fused=True)

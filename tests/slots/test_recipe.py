@@ -88,7 +88,8 @@ def test_the_defaults_are_those_of_the_seed(experiment):
     assert (cfg.epochs, cfg.data.resolution) == ((200, 128) if experiment == "slots_clevr6" else (100, 64))
     assert 50 % cfg.checkpoint_every == 0  # there is a checkpoint_epoch_50
     assert (recipe.LR, recipe.BATCH) == (cfg.lr, cfg.batch_size)
-    own = {"slots_clevr6": {"cells": 256}, "slots_multi_dsprites": {"sharing_cost": 0.01}}  # 256: a quarter of the picture
+    harder = {"sharing_cost": 0.02, "usage_cost": 0.002, "settle_from": 0.5}
+    own = {"slots_multi_dsprites": harder, "slots_clevr6": harder | {"cells": 256}}  # 256: a quarter of the picture
     objective = SlotObjective(100, **own.get(experiment, {}))
     assert dict(cfg.objective) == {name: getattr(objective, name) for name in cfg.objective}
 

@@ -1,0 +1,126 @@
+"""Training of codes by the real command: its loss, its files, what a kill cannot change."""
+
+import inspect
+import json
+import sys
+from pathlib import Path
+
+import hydra
+import pytest
+import torch
+
+from course_lib import train
+from course_lib.codes import recipe
+from course_lib.codes.recipe import CodeObjective, measure, variance_of
+from course_lib.codes.svq import SVQ
+from course_lib.codes.vqvae import PatchVQ
+from course_lib.codes.world import RuleWorld
+from course_lib.core.weights import load_weights, read_card
+from course_lib.slots.losses import sharing, usage
+from course_lib.slots.recipe import start_chance
+from course_lib.slots.scenes import Shapes
+
+SMALL = {"svq": {"num_slots": 4, "slot_dim": 8, "codebooks": 2, "codes": 6, "channels": 4, "hidden_dim": 8, "decoder_dim": 8},
+         "vqvae": {"slot_dim": 8, "codes": 6, "channels": 4, "decoder_dim": 8}}
+QUICK = ["epochs=3", "batch_size=8", "dataset.resolution=32", "dataset.samples=16", "dataset.held_out=6", "out=o", "progress=false"]
+EXPERIMENTS = pytest.mark.parametrize("experiment", list(SMALL))
+METRICS = {"mse", "fg_ari", "full_ari", "attention_fg_ari", "perplexity", "codes_used"}
+
+
+def settings(experiment: str, *more: str) -> list[str]:
+    return [f"experiment={experiment}", *(f"model.{key}={value}" for key, value in SMALL[experiment].items()), *QUICK, *more]
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """`python -m course_lib.train`, inside this process: returns (exit code, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recipe, "SCORED", 8)
+
+    def call(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["train", *arguments])
+        code = train.main()
+        return code, capsys.readouterr().err
+
+    return call
+
+
+def history(folder: Path) -> dict:
+    """What the newest checkpoint of a run recorded, without its wall time."""
+    state = json.loads((folder / "checkpoint_epoch_3/state.json").read_text())
+    assert state["history"].pop("seconds") > 0
+    return state["history"]
+
+
+@EXPERIMENTS
+def test_the_configuration_has_the_defaults_of_the_model(experiment):
+    with hydra.initialize_config_dir(str(train.CONFIGS), version_base="1.3"):
+        cfg = hydra.compose("train", overrides=[f"experiment={experiment}"])
+    known = {name: p.default for name, p in inspect.signature(recipe.MODELS[experiment]).parameters.items()}
+    assert dict(cfg.model) == {name: known[name] for name in cfg.model} and set(cfg.model) == set(known)
+    objective = CodeObjective(100)
+    assert dict(cfg.objective) == {name: getattr(objective, name) for name in cfg.objective}
+    assert (recipe.LR, recipe.BATCH, cfg.dataset.name) == (cfg.lr, cfg.batch_size, "rules")
+
+
+@EXPERIMENTS
+def test_from_the_command_line(experiment, command, tmp_path):
+    assert command(*settings(experiment, "checkpoint_every=2")) == (0, "")
+    out = tmp_path / "o"
+    assert {file.name for file in out.iterdir()} == {f"{experiment}.{end}" for end in ("safetensors", "json", "png")} | {"logs", "checkpoints"}
+    card, model = read_card(out / experiment), load_weights(out / experiment, expect=recipe.MODELS[experiment])
+    assert card["metrics"].keys() == METRICS and {len(values) for values in card["epochs"].values()} == {3}
+    assert card["metrics"] == pytest.approx(measure(model, RuleWorld(32, seed=2**40).batch(range(8))), abs=1e-6)
+
+
+@EXPERIMENTS
+def test_killed_and_resumed_equals_never_killed(experiment, command, monkeypatch, tmp_path):
+    quiet = settings(experiment, "tracker=none", "checkpoint_every=1", "resume=auto")
+    assert command(*quiet, "out=whole") == (0, "")
+    look, calls = CodeObjective.look, []
+
+    def dies(self, model, scenes):
+        calls.append(1)
+        if len(calls) == 4:  # two steps an epoch: in the middle of the second
+            raise KeyboardInterrupt
+        return look(self, model, scenes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CodeObjective, "look", dies)
+        code, error = command(*quiet, "out=killed")
+    assert code == 130 and "resume=auto" in error
+    assert command(*quiet, "out=killed") == (0, "")
+    whole, killed = (tmp_path / out for out in ("whole", "killed"))
+    assert history(killed / f"checkpoints/{experiment}") == history(whole / f"checkpoints/{experiment}")
+    assert read_card(killed / experiment)["sha256"] == read_card(whole / experiment)["sha256"]
+
+
+def test_other_worlds(command, tmp_path):
+    """As the seed writes it: dataset.name=multi_dsprites model.num_slots=6."""
+    assert command(*settings("svq", "dataset.name=multi_dsprites", "model.num_slots=6", "epochs=1", "tracker=none")) == (0, "")
+    assert load_weights(tmp_path / "o/svq").num_slots == 6
+    code, error = command(*settings("svq", "dataset.name=clevr6"))
+    assert code == 2 and error == "error: dataset.name must be one of rules, shapes, multi_dsprites, not 'clevr6'.\n"
+
+
+def test_the_objective_is_error_over_variance_plus_codes():
+    scenes, model = Shapes(resolution=32).batch(range(4)), SVQ(**SMALL["svq"], decoder="broadcast").eval()
+    objective = CodeObjective(100, variance=0.05, sharing_cost=0.3, usage_cost=0.2, settle_from=0.0, cells=64, fewer=0, more=0)
+    objective.before_step(50)
+    found = objective(model, scenes)
+    out = model(scenes["image"], chance=start_chance(scenes, 50))
+    error = (out.reconstruction - scenes["image"]).square().mean()
+    expected = (error + 0.3 * sharing(out.masks) + 0.2 * usage(out.masks)) / 0.05 + 0.25 * out.encoded.codes.commitment
+    torch.testing.assert_close(found["loss"], expected)
+
+
+def test_the_variance_is_that_of_the_pixels():
+    image = RuleWorld(32, samples=40).batch(range(40))["image"]
+    assert variance_of(RuleWorld(32, samples=40)) == pytest.approx(float(image.var((0, 2, 3), correction=0).mean()), rel=1e-5)
+
+
+def test_patches_take_what_slots_take():
+    model, scenes = PatchVQ(**SMALL["vqvae"]), Shapes(resolution=32).batch(range(2))
+    model(scenes["image"])
+    model.eval()
+    assert torch.equal(model(scenes["image"], 4, 7, start_chance(scenes)).reconstruction, model(scenes["image"]).reconstruction)
