@@ -41,6 +41,7 @@ class CodeObjective(SlotObjective):
     variance: float = 1.0
     sharing_cost: float = 0.0
     usage_cost: float = 0.0
+    settle_from: float = 0.5
 
     def __call__(self, model: SVQ | PatchVQ, scenes: Scenes) -> dict[str, Tensor]:
         out, parts = self.look(model, scenes)

@@ -187,7 +187,7 @@ class Watch:
         return metrics
 
 
-def mask_pictures(model: SlotAutoencoder, scenes: Scenes) -> dict[str, Tensor]:
+def mask_pictures(model: nn.Module, scenes: Scenes) -> dict[str, Tensor]:
     """Picture, reconstruction and segmentation of each scene, one above the other."""
     image = scenes["image"].to(next(model.parameters()).device)
     out = model(image, chance=start_chance(scenes))

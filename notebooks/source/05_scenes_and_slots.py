@@ -236,7 +236,7 @@ claim("slots.live_mse", history.epochs["mse"][-1], below=0.03)
 
 # %% [markdown]
 # The picture comes first, the objects later. The error falls within the first epochs, while the model learns to paint the background, and then stands still for a while: it is during this standstill that the slots begin to part. At the end FG-ARI is {{slots.live_fg_ari:.2f}} and full ARI {{slots.live_full_ari:.2f}}, with an error of {{slots.live_mse:.4f}}:
-# objects have begun to separate, and the background still lies in pieces. The rest takes time: the shipped model had more than thirty times as many steps. What the figure teaches is the order of things: **a falling error does not say that slots have found objects**.
+# objects have begun to separate, and the background still lies in pieces. The rest takes time: the shipped model had more than fifteen times as many steps. What the figure teaches is the order of things: **a falling error does not say that slots have found objects**.
 #
 # ## 5 · The trained model
 #
@@ -268,8 +268,6 @@ claim("slots.shapes_consistency", measure_consistency(model, shapes.dataset, sce
 # Look at corners and edges, too: a slot that paints a square as a blob loses its corners to the background. mIoU and mBO, which count every pixel, pay more for this than FG-ARI does.
 #
 # A segmentation can also be read off the last *attention*, which is coarser but says what each slot looked at: FG-ARI {{slots.shapes_attention_fg_ari:.2f}}. It is the lower of the two. An input of the grid has seen the 23 × 23 pixels around it, so a few of an object's inputs are enough to know the whole object; the slot reads those and leaves the rest to the background's slot. What a slot paints need not be what it looks at.
-#
-# Is that luck? Three trainings that differ in nothing but their seed ([record](../data/runs/slots_seeds.json)) end, on 1000 held-out scenes, at an FG-ARI of {{runs.slots_seeds.shapes_fg_ari_min:.3f}} to {{runs.slots_seeds.shapes_fg_ari_max:.3f}} and a full ARI of {{runs.slots_seeds.shapes_full_ari_min:.3f}} to {{runs.slots_seeds.shapes_full_ari_max:.3f}}. Shipped is the middle one.
 #
 # The model was told neither that there are objects nor how many. Against the baseline of section 3:
 
@@ -312,7 +310,7 @@ claim("slots.sprites_full_ari", scene_metrics(sprites["ids"], over.masks)["full_
 visualize_slots(sprites["image"], over.reconstruction, over.masks, pictures=over.pictures, rows=3)
 
 # %% [markdown]
-# FG-ARI {{slots.sprites_fg_ari:.2f}}, full ARI {{slots.sprites_full_ari:.2f}} on 64 held-out scenes; three seeds on 1000 scenes: FG-ARI {{runs.slots_seeds.multi_dsprites_fg_ari_min:.3f}} to {{runs.slots_seeds.multi_dsprites_fg_ari_max:.3f}}. The paper reports 0.913 for FG-ARI (its table 1), on DeepMind's files and after 500 000 steps: other scenes and another budget, so the two figures cannot be ranked.
+# FG-ARI {{slots.sprites_fg_ari:.2f}}, full ARI {{slots.sprites_full_ari:.2f}} on 64 held-out scenes. Is that luck? Three trainings that differ in nothing but their seed ([record](../data/runs/slots_seeds.json)) end on 1000 held-out scenes at an FG-ARI of {{runs.slots_seeds.multi_dsprites_fg_ari_min:.3f}} to {{runs.slots_seeds.multi_dsprites_fg_ari_max:.3f}} and a full ARI of {{runs.slots_seeds.multi_dsprites_full_ari_min:.3f}} to {{runs.slots_seeds.multi_dsprites_full_ari_max:.3f}}; shipped is the middle one. The paper reports 0.913 for FG-ARI (its table 1), on DeepMind's files and after 500 000 steps: other scenes and another budget, so the two figures cannot be ranked.
 #
 # ## 6 · How many slots, how many iterations?
 #
