@@ -18,7 +18,7 @@ from course_lib.core.paths import DATA, atomic
 
 EPOCHS, SEEDS = 5, (0, 1)
 OUT, RECORD = Path("outputs/settings"), DATA / "runs" / "slots_settings.json"
-BASE = (f"epochs={EPOCHS}", "batch_size=8", "precision=bf16", "scored_slots=[]")
+BASE = (f"epochs={EPOCHS}", "batch_size=8", "objective.settle_from=0.5", "precision=bf16", "scored_slots=[]")
 SETTINGS: dict[str, tuple[str, ...]] = {
     "as it is": (),
     "5 slots": ("model.num_slots=5",),
