@@ -2,7 +2,8 @@
 
     python bench/slots_slider.py [MOVES]        (part of: make bench)
 
-The clock is that of `slider.py`. The weights are those a model begins with: every weight takes the same time.
+The clock is that of `slider.py`. The model has the size of that for Multi-dSprites, the larger one, and the weights that a model begins with: every
+weight takes the same time.
 """
 
 import statistics
@@ -14,7 +15,7 @@ AIM, WORST = 150, 500  # milliseconds: the median, and any one move
 EXPLORER = """
 from course_lib.slots.autoencoder import SlotAutoencoder
 from course_lib.slots.explorer import SlotExplorer
-SlotExplorer(SlotAutoencoder().eval(), slots=9).show()
+SlotExplorer(SlotAutoencoder(decoder_dim=256, decoder_layers=2).eval(), slots=9).show()
 """
 
 

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import buildable
 
-AT_ONCE = 256  # scenes generated at the same time: enough for full speed, and the cache stays small
+AT_ONCE = 512  # scenes generated at the same time: enough for full speed, and the cache of the defaults takes 50 MB
 
 Codes = Int[Tensor, "batch slots codebooks"]
-Cache = Float[Tensor, "2 batch heads positions head_dim"]  # keys and values of one block
+Cache = Float[Tensor, "batch positions 2 heads head_dim"]  # keys and values of one block
 
 
 class CodePrior(nn.Module):
@@ -29,24 +29,23 @@ class CodePrior(nn.Module):
         self.slots, self.codebooks, self.codes = slots, codebooks, codes
         self.positions = slots * codebooks
 
-    def nll(self, codes: Codes) -> Float[Tensor, "batch"]:
-        """−ln p of each scene in nats, the sum over its positions. Raises `BadInput` for scenes of another prior."""
-        each = F.cross_entropy(self(codes).flatten(0, 2), codes.flatten().long(), reduction="none")
-        return each.view(len(codes), self.positions).sum(1)
-
     def check(self, codes: Tensor) -> None:
         """Raise `BadInput` unless `codes` are scenes of this prior."""
         if codes.ndim != 3 or codes.shape[1:] != (self.slots, self.codebooks) or codes.is_floating_point():
-            raise BadInput(f"this prior takes whole numbers of shape (batch, {self.slots} slots, {self.codebooks} codebooks), "
-                           f"not {codes.dtype} of shape {tuple(codes.shape)}.")
+            raise BadInput(f"this prior takes whole numbers of shape (batch, {self.slots} slots, {self.codebooks} "
+                           f"codebooks), not {codes.dtype} of shape {tuple(codes.shape)}.")
         wrong = codes[(codes < 0) | (codes >= self.codes)]
         if len(wrong):
-            raise BadInput(f"code {int(wrong[0])} is out of range: a codebook of {self.codes} has codes 0 to {self.codes - 1}.")
+            raise BadInput(f"code {int(wrong[0])} is out of range: a codebook of {self.codes} has codes "
+                           f"0 to {self.codes - 1}.")
 
     def draws(
         self, n: int, temperature: float, top_k: int | None, generator: torch.Generator | None
     ) -> Float[Tensor, "n positions"]:
-        """Check what `generate` was asked for; return all its random numbers, in (0, 1], of the CPU: the same on every device."""
+        """Check what `generate` was asked for; return all its random numbers, in (0, 1].
+
+        They are drawn on the CPU: the same on every device.
+        """
         if n < 1:
             raise BadInput(f"n must be at least 1 scene, not {n}.")
         if not 0 <= temperature < math.inf:
@@ -57,7 +56,7 @@ class CodePrior(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(LN(x)), then x + MLP(LN(x)): a transformer block, pre-norm (Xiong et al. 2020), MLP with GELU, 4 · dim wide.
+    """x + attention(LN(x)), then x + MLP(LN(x)): a pre-norm transformer block (Xiong et al. 2020), MLP 4 · dim wide.
 
         y[i] = Σ_{j ≤ i} softmax over j ≤ i of (q[i] · k[j] / √head_dim) v[j]        in every head: nothing looks ahead
     """
@@ -73,12 +72,14 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch new dim"], cache: Cache | None = None, known: int = 0
     ) -> Float[Tensor, "batch new dim"]:
-        """All positions at once; or with a cache one new position, which sees the `known` ones through keys and values kept there."""
-        qkv = self.to_qkv(self.norm_attention(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv  # each (batch, heads, new, head_dim)
+        """All positions at once; or with a cache one new position, which sees the `known` ones before it by their keys and
+        values kept there."""
+        qkv = self.to_qkv(self.norm_attention(x)).unflatten(-1, (3, self.heads, -1))  # (batch, new, 3, heads, head_dim)
+        query, pairs = qkv[:, :, 0], qkv[:, :, 1:]
         if cache is not None:
-            cache[:, :, :, known : known + 1] = qkv[1:]
-            k, v = cache[:, :, :, : known + 1]
+            cache[:, known : known + 1] = pairs
+            pairs = cache[:, : known + 1]
+        q, k, v = (part.transpose(1, 2) for part in (query, *pairs.unbind(2)))  # each (batch, heads, positions, head_dim)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=cache is None)
         x = x + self.dropout(self.to_out(y.transpose(1, 2).flatten(2)))
         return x + self.dropout(self.mlp(self.norm_mlp(x)))
@@ -119,9 +120,14 @@ class Prior(CodePrior):
     def forward(self, codes: Codes) -> Float[Tensor, "batch slots codebooks codes"]:
         """Logits of every code given the codes before it. Raises `BadInput`: scenes of another shape, codes out of range."""
         self.check(codes)
-        rows = F.pad(codes.flatten(1) + self.first, (1, -1))  # one to the right: 0, the start, comes in; the last code falls out
+        rows = F.pad(codes.flatten(1) + self.first, (1, -1))  # to the right: 0, the start, comes in, the last code falls out
         hidden = self.norm(self._read(rows)).unflatten(1, (self.slots, self.codebooks))
         return torch.einsum("bsmd,mcd->bsmc", hidden, self.head)
+
+    def nll(self, codes: Codes) -> Float[Tensor, "batch"]:
+        """−ln p of each scene in nats, the sum over its positions. Raises `BadInput` as `forward` does."""
+        each = F.cross_entropy(self(codes).flatten(0, 2), codes.flatten().long(), reduction="none")
+        return each.view(len(codes), self.positions).sum(1)
 
     @torch.no_grad()
     def generate(self, n: int, temperature: float = 1.0, top_k: int | None = None,
@@ -145,14 +151,14 @@ class Prior(CodePrior):
         kept = self.head.new_empty(self._cache_shape(len(draws))) if cache else None
         rows = self.first.new_zeros(len(draws), self.positions + 1)  # the start, then what is generated
         for i in range(self.positions):
-            known = i if cache else 0
+            known = i if cache else 0  # positions whose keys and values need not be computed again
             x = self._read(rows[:, known : i + 1], known, kept)[:, -1]
             logits = F.linear(self.norm(x), self.head[i % self.codebooks])
             rows[:, i + 1] = self.first[i] + pick(logits, draws[:, i : i + 1], temperature, top_k)[:, 0]
         return rows[:, 1:] - self.first
 
     def _read(self, rows: Int[Tensor, "n new"], known: int = 0, cache: Tensor | None = None) -> Float[Tensor, "n new dim"]:
-        """Inputs number known, known + 1, … through all blocks."""
+        """What the blocks make of inputs number known, known + 1, …; before the last norm."""
         places = (self.slot + self.codebook).flatten(0, 1)  # (positions, dim)
         x = self.tables(rows) + places[known : known + rows.shape[1]]
         for number, block in enumerate(self.blocks):
@@ -161,12 +167,12 @@ class Prior(CodePrior):
 
     def _cache_shape(self, n: int) -> tuple[int, ...]:
         heads = self.blocks[0].heads
-        return len(self.blocks), 2, n, heads, self.positions, self.norm.normalized_shape[0] // heads
+        return len(self.blocks), n, self.positions, 2, heads, self.norm.normalized_shape[0] // heads
 
 
 @buildable
 class Independent(CodePrior):
-    """p(scene) = Π p(code at its position), counted in training scenes: what a scene is when its codes know nothing of each other.
+    """p(scene) = Π p(code at its position), counted in training scenes: scenes whose codes know nothing of each other.
 
         p(code k at position i) = (count[i, k] + smoothing) / Σ of the same over all codes
 
@@ -185,19 +191,26 @@ class Independent(CodePrior):
         """Add scenes to those that have been counted. Raises `BadInput` for scenes of another prior."""
         self.check(codes)
         first = self.codes * torch.arange(self.positions, device=codes.device)  # of each position, among all counts
-        self.counts += torch.bincount((codes.flatten(1) + first).flatten(), minlength=self.counts.numel()).view_as(self.counts)
+        rows = (codes.flatten(1) + first).flatten()
+        self.counts += torch.bincount(rows, minlength=self.counts.numel()).view_as(self.counts)
 
-    def forward(self, codes: Codes) -> Float[Tensor, "batch slots codebooks codes"]:
-        """Logits of every code, the same for every scene. Raises `BadInput` for scenes of another prior."""
+    def nll(self, codes: Codes) -> Float[Tensor, "batch"]:
+        """−ln p of each scene in nats. Raises `BadInput` for scenes of another prior."""
         self.check(codes)
-        return (self.counts + self.smoothing).log().expand(len(codes), -1, -1, -1)
+        each = self.logits.log_softmax(1)[torch.arange(self.positions, device=codes.device), codes.flatten(1).long()]
+        return -each.sum(1)
 
     def generate(self, n: int, temperature: float = 1.0, top_k: int | None = None,
                  generator: torch.Generator | None = None) -> Codes:
         """`n` scenes; arguments and errors are those of `Prior.generate`."""
         draws = self.draws(n, temperature, top_k, generator).T.contiguous().to(self.counts.device)
-        logits = (self.counts + self.smoothing).log().flatten(0, 1)  # (positions, codes)
-        return pick(logits, draws, temperature, top_k).T.contiguous().unflatten(1, (self.slots, self.codebooks))
+        codes = pick(self.logits, draws, temperature, top_k).T.contiguous()
+        return codes.unflatten(1, (self.slots, self.codebooks))
+
+    @property
+    def logits(self) -> Float[Tensor, "positions codes"]:
+        """ln(count + smoothing): what a softmax makes into probabilities."""
+        return (self.counts + self.smoothing).log().flatten(0, 1)
 
 
 def pick(

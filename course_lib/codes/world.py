@@ -17,7 +17,7 @@ from course_lib.core.errors import BadInput
 from course_lib.slots.scenes import COLOURS, SHAPES, SceneDataset, Scenes
 
 CELL = 0.625  # the side of a place, where the picture is 2: 20 of 64 pixels, so that 3 places and a rim of 2 pixels fill it
-BACKGROUND = 0.15  # one grey for all scenes
+BACKGROUND = 0.0  # black in all scenes: so all eight colours stand out
 States = Int64[Tensor, "batch places"]
 
 
@@ -101,7 +101,7 @@ class RuleWorld(SceneDataset):
 
     def key(self, states: States) -> Int64[Tensor, "batch"]:
         """One number for a scene, another for every other: the states are its digits."""
-        return states @ (self.values + 1) ** torch.arange(self.places, device=states.device)
+        return (states * (self.values + 1) ** torch.arange(self.places, device=states.device)).sum(1)
 
     def compose(self, states: States) -> Scenes:
         """Draw any scenes, lawful or not, with one row per place where others have one per object."""

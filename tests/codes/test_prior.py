@@ -136,7 +136,7 @@ def test_the_probabilities_of_all_scenes_sum_to_one():
     baseline = Independent(**TINY)
     baseline.count(every_scene()[[0, 3, 7, 50]])
     for prior in (small(**TINY), baseline):
-        nll = prior.nll(every_scene())
+        nll = prior.nll(every_scene()).detach()
         assert nll.shape == (81,) and float(nll.std()) > 0.3
         assert float((-nll).exp().sum()) == pytest.approx(1, abs=1e-12)
 
@@ -146,7 +146,8 @@ def test_nll_is_the_sum_of_the_positions_and_is_that_of_any_whole_number_type():
     by_hand = [-sum(prior(scene[None])[0, s, m].log_softmax(0)[scene[s, m]] for s in range(SLOTS) for m in range(BOOKS))
                for scene in codes]
     close(prior.nll(codes), torch.stack(by_hand))
-    assert torch.equal(prior.nll(codes.int()), prior.nll(codes)) and torch.equal(prior.nll(codes.byte()), prior.nll(codes))
+    for kind in (torch.int32, torch.int16):  # 512 codes fit into two bytes
+        assert torch.equal(prior.nll(codes.to(kind)), prior.nll(codes))
 
 
 def test_half_precision_sums_in_single():
@@ -186,7 +187,7 @@ def test_it_learns_a_world_down_to_its_entropy_and_never_below():
                   for s in range(2) for m in range(2))
     assert float((p * baseline.nll(every)).sum()) == pytest.approx(float(margins), abs=1e-6)
     assert margins > entropy + 1
-    true, false = (float(frequencies(model.generate(500, generator=chance()))[p > 0].sum() / 500) for model in (prior, baseline))
+    true, false = (frequencies(model.generate(500, generator=chance()))[p > 0].sum() / 500 for model in (prior, baseline))
     assert true > 0.97 and false < 0.2  # the share of the generated scenes that the world could have made
 
 
@@ -332,7 +333,8 @@ def test_random_orders_are_all_alike_and_follow_from_the_generator():
     assert len(orders) == 6 and scipy.stats.chisquare(counts).pvalue > 1e-3
     pairs = scenes(50)
     kept = random_order(pairs, chance())
-    assert torch.equal(canonical_order(kept), canonical_order(pairs)) and not torch.equal(kept, pairs)  # no slot is torn apart
+    assert not torch.equal(kept, pairs)
+    assert torch.equal(canonical_order(kept), canonical_order(pairs))  # no slot is torn apart
 
 
 def test_masks_are_read_like_a_page_behind_the_background():
@@ -368,14 +370,14 @@ def test_both_come_back_from_their_cards(tmp_path):
 
 @pytest.mark.parametrize("make", [small, lambda: Independent(SLOTS, BOOKS, CODES)], ids=["prior", "independent"])
 @pytest.mark.parametrize(("codes", "words"), [
-    (torch.zeros(4, 2, 3, dtype=torch.long), r"shape \(batch, 3 slots, 2 codebooks\), not torch.int64 of shape \(4, 2, 3\).$"),
-    (torch.zeros(3, 2, dtype=torch.long), r"of shape \(3, 2\).$"), (torch.zeros(4, 6, dtype=torch.long), r"of shape \(4, 6\).$"),
+    (torch.ones(4, 2, 3).long(), r"shape \(batch, 3 slots, 2 codebooks\), not torch.int64 of shape \(4, 2, 3\).$"),
+    (torch.ones(3, 2).long(), r"of shape \(3, 2\).$"), (torch.ones(4, 6).long(), r"of shape \(4, 6\).$"),
     (torch.zeros(4, 3, 2), "whole numbers .* not torch.float32"),
     (torch.full((4, 3, 2), 5), "code 5 is out of range: a codebook of 5 has codes 0 to 4.$"),
     (torch.full((4, 3, 2), -1), "code -1 is out of range")], ids=["swapped", "one", "flat", "floats", "large", "negative"])
 def test_codes_that_are_not_of_this_prior(make, codes, words, as_a_reader):
     model = make()
-    for method in (model, model.nll, *([model.count] if isinstance(model, Independent) else [])):
+    for method in (model.nll, model.count if isinstance(model, Independent) else model):
         with pytest.raises(BadInput, match=words):
             method(codes)
 
@@ -394,8 +396,9 @@ def test_scenes_that_cannot_be_asked_for(make, call, words):
 @pytest.mark.parametrize(("make", "words"), [
     (lambda: Prior(slots=0), "slots must be at least 1, not 0.$"), (lambda: Prior(codebooks=-1), "codebooks must"),
     (lambda: Prior(codes=0), "codes must"), (lambda: Prior(dim=0), "dim must"), (lambda: Prior(layers=0), "layers must"),
-    (lambda: Prior(heads=0), "heads must"), (lambda: Prior(dim=10, heads=4), "a width of 10 cannot be shared equally among 4 heads.$"),
-    (lambda: Prior(dropout=1.0), "dropout must be at least 0 and below 1, not 1.0.$"), (lambda: Independent(slots=0), "slots must"),
+    (lambda: Prior(heads=0), "heads must"), (lambda: Independent(slots=0), "slots must"),
+    (lambda: Prior(dim=10, heads=4), "a width of 10 cannot be shared equally among 4 heads.$"),
+    (lambda: Prior(dropout=1.0), "dropout must be at least 0 and below 1, not 1.0.$"),
     (lambda: Independent(smoothing=0.0), "smoothing must be a positive number, not 0.0.$"),
     (lambda: canonical_order(scenes(2), torch.zeros(2, 4)), r"each of 2 × 3 slots and no NaN; it has shape \(2, 4\).$"),
     (lambda: canonical_order(scenes(1), torch.full((1, 3), math.nan)), "no NaN"),

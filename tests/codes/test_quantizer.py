@@ -354,7 +354,7 @@ def test_loaded_again_it_goes_on_to_the_last_bit(learning, done, tmp_path):
 @pytest.mark.parametrize("learning", LEARNINGS)
 def test_under_autocast_codes_are_compared_and_kept_in_float32(learning):
     vectors = torch.randn(200, DIM).bfloat16()
-    plain, mixed = small(learning=learning), small(learning=learning)
+    plain, mixed = small(learning=learning, codes=500), small(learning=learning, codes=500)  # so many that bfloat16 mixes them up
     mixed.load_state_dict(plain.state_dict())
     expected = plain(vectors.float())
     with torch.autocast("cpu", torch.bfloat16):
