@@ -32,8 +32,8 @@ def parse(images: Tensor, world: RuleWorld, margin: float = MARGIN, error: float
     """Read pictures (batch, 3, height, width), RGB in [0, 1], back into objects on the world's places.
 
     x is what a place shows, T_j the template j: empty, or a kind × colour × size, in the middle or up to 1/64 of the picture
-    beside it, sharp or blurred with up to 2/64, since generated pictures are so. The state is that of the best template, b = argmin_j ‖x − T_j‖².
-    Its margin is min_j (‖x − T_j‖² − ‖x − T_b‖²) / ‖T_j − T_b‖² over templates of other states: 1 for the template
+    beside it, sharp or blurred by up to 2/64, since generated pictures are so. The state is that of the best template,
+    b = argmin_j ‖x − T_j‖². Its margin is min_j (‖x − T_j‖² − ‖x − T_b‖²) / ‖T_j − T_b‖² over templates of other states: 1 for the template
     itself, 0 where x lies halfway to another state. A place is *clear* with at least `margin`, and a mean squared error
     per value of at most `error`. A picture is *parsable* if all places are clear, and the rim around them is empty with that error.
 
@@ -84,7 +84,7 @@ def _compare(images: Tensor, templates: Tensor, apart: Tensor, world: RuleWorld)
     best, template = distance.min(2)
     gap = (distance - best[..., None]) / apart[template]
     margin = gap.masked_fill(apart[template] == 0, torch.inf).amin(2)
-    left = (images.square().sum((1, 2, 3)) - power.sum(1)) / max(images[0].numel() - places[0].numel(), 1)
+    left = (images.square().sum((1, 2, 3)) - power.sum(1)) / max(images.shape[1:].numel() - places.shape[1:].numel(), 1)
     return template, margin, best.clamp(min=0) / templates.shape[1], left
 
 

@@ -168,6 +168,7 @@ def test_the_parts_of_a_large_batch_are_read_alike(monkeypatch):
     monkeypatch.setattr("course_lib.codes.metrics.AT_ONCE", 7)
     parts = parse(SCENES["image"][:20], WORLD)
     assert all(torch.allclose(whole[name].double(), parts[name].double(), atol=1e-4) for name in whole)
+    assert parse(SCENES["image"][:0], WORLD)["states"].shape == (0, 9)
 
 
 def test_every_picture_gets_one_of_four_verdicts():

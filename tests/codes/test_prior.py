@@ -179,7 +179,7 @@ def test_it_learns_a_world_down_to_its_entropy_and_never_below():
         adam.zero_grad()
         loss.backward()
         adam.step()
-        history.append(float(loss))
+        history.append(loss.item())
     assert history[0] == pytest.approx(4 * math.log(3)) and min(history) >= entropy
     assert history[-1] < entropy + 0.01
     baseline.count(every.repeat_interleave((1000 * p).round().long(), 0))
@@ -278,7 +278,7 @@ def test_no_temperature_takes_the_likeliest(temperature):
 
 def test_lower_temperature_gives_likelier_scenes():
     prior = small()
-    nll = [float(prior.nll(prior.generate(300, temperature=t, generator=chance())).mean()) for t in (0, 0.5, 1, 2)]
+    nll = [prior.nll(prior.generate(300, temperature=t, generator=chance())).mean().item() for t in (0, 0.5, 1, 2)]
     assert nll == sorted(nll) and len(prior.generate(50, temperature=0).unique(dim=0)) == 1
 
 
