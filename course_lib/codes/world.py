@@ -6,7 +6,7 @@ read back and judged. The pictures are those of `slots.scenes`; scene number i f
 
 import math
 from functools import cached_property
-from itertools import combinations, product
+from itertools import combinations, permutations
 
 import numpy as np
 import torch
@@ -49,8 +49,7 @@ class RuleWorld(SceneDataset):
         self.colours, self.rule, self.places = colours, rule, self.side**2
         self.values = len(self.kinds) * colours * len(self.sizes)  # what an object can be
         self._where = np.array(list(combinations(range(self.places), objects)))
-        paint = torch.tensor(list(product(range(colours), repeat=objects)))
-        self._paint = (paint[self.obeys(1 + paint * len(self.sizes))] if rule else paint).numpy()
+        self._paint = np.array(list(permutations(range(colours), objects)))
 
     @property
     def scenes(self) -> int:
@@ -124,10 +123,14 @@ class RuleWorld(SceneDataset):
         many, n = len(indices), self.max_objects
         draws = np.stack([np.random.Generator(np.random.Philox(key=[self.seed, index], counter=[0, 0, 0, attempt])).random(
             2 + n * 3) for index in indices])
-        where, paint = ((draws[:, k] * len(table)).astype(int) for k, table in enumerate((self._where, self._paint)))
+        where = (draws[:, 0] * len(self._where)).astype(int)
+        if self.rule:
+            paint = self._paint[(draws[:, 1] * len(self._paint)).astype(int)]
+        else:
+            paint = np.stack(np.unravel_index((draws[:, 1] * self.colours**n).astype(int), (self.colours,) * n), -1)
         each = draws[:, 2:].reshape(many, n, 3)
         kind, size = ((each[..., k] * len(values)).astype(int) for k, values in enumerate((self.kinds, self.sizes)))
-        factors = self._grid(self._where[where], kind, self._paint[paint], size)
+        factors = self._grid(self._where[where], kind, paint, size)
         return factors | {"way": each[..., 2].astype(np.float32), "number": indices}, np.ones(many, bool)
 
     def _grid(self, place: np.ndarray, kind: np.ndarray, colour: np.ndarray, size: np.ndarray) -> dict[str, np.ndarray]:
