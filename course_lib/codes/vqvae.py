@@ -42,8 +42,10 @@ class PatchVQ(nn.Module):
         encoded = self.encode(image)
         return SVQOutput(*self.paint(encoded.codes.quantized, *image.shape[-2:], cells), encoded)
 
-    def encode(self, image: Float[Tensor, "batch 3 height width"]) -> Encoded:
-        """The codes of pictures with values in [0, 1], whose sides are multiples of 16, patch by patch in rows."""
+    def encode(self, image: Float[Tensor, "batch 3 height width"], num_slots: int | None = None,
+               iterations: int | None = None, chance: Chance = None) -> Encoded:
+        """The codes of pictures with values in [0, 1], whose sides are multiples of 16, patch by patch in rows; the three
+        arguments after them change nothing, as in `forward`."""
         if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % 16 or image.shape[3] % 16 or not image.numel():
             raise BadInput(f"pictures must have shape (batch, 3, height, width) with sides that 16 divides, not {tuple(image.shape)}.")
         features = self.encoder(2 * image - 1)

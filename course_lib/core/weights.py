@@ -81,10 +81,10 @@ def save_weights(model: nn.Module, path: str | Path, *, card: dict) -> Path:
     return weights
 
 
-def load_weights(path: str | Path, expect: type[nn.Module] | None = None) -> nn.Module:
+def load_weights(path: str | Path, expect: type[nn.Module] | tuple[type[nn.Module], ...] | None = None) -> nn.Module:
     """Return the model that `save_weights` wrote at `path` (with or without ending), in eval mode, on the CPU.
 
-    expect: the class that the caller needs. The global random numbers are left as they were.
+    expect: the class that the caller needs, or several of which one will do. The global random numbers are left as they were.
     Raises `BadInput`, one sentence each: no such file, truncated or altered weights, missing or unreadable card,
     a card of another model, weights whose shapes do not fit the model.
     """
@@ -96,7 +96,8 @@ def load_weights(path: str | Path, expect: type[nn.Module] | None = None) -> nn.
         raise BadInput(f"{weights} does not match its card: the file is truncated or altered; get it again.")
     cls = _class_of(card["model"]["class"], weights)
     if expect is not None and not issubclass(cls, expect):
-        raise BadInput(f"{weights} holds a {cls.__name__}, not a {expect.__name__}; name other weights.")
+        wanted = " or ".join(each.__name__ for each in (expect if isinstance(expect, tuple) else (expect,)))
+        raise BadInput(f"{weights} holds a {cls.__name__}, not a {wanted}; name other weights.")
     try:
         with torch.random.fork_rng(devices=[]):
             model = cls(**card["model"]["arguments"])
@@ -110,12 +111,21 @@ def load_weights(path: str | Path, expect: type[nn.Module] | None = None) -> nn.
     return model.eval()
 
 
-def load_pretrained(name: str, folder: Path = DATA / "weights", expect: type[nn.Module] | None = None) -> nn.Module:
+def load_pretrained(name: str, folder: Path = DATA / "weights",
+                    expect: type[nn.Module] | tuple[type[nn.Module], ...] | None = None) -> nn.Module:
     """Return the shipped model called `name`; raises `BadInput` as `load_weights` does, naming those that exist."""
     known = sorted(file.name.removesuffix(".safetensors") for file in Path(folder).glob("*.safetensors"))
     if name not in known:
         raise BadInput(f"no shipped weights are called {name!r}; there are: {', '.join(known) or 'none yet'}.")
     return load_weights(Path(folder) / name, expect)
+
+
+def find_weights(name: str, expect: type[nn.Module] | tuple[type[nn.Module], ...] | None = None) -> nn.Module:
+    """What a command line means by weights: a file, if there is one (with or without its ending), else a shipped name.
+
+    Raises `BadInput` as `load_weights` and `load_pretrained` do.
+    """
+    return load_weights(name, expect) if _pair(name)[0].exists() or len(Path(name).parts) > 1 else load_pretrained(name, expect=expect)
 
 
 def read_card(path: str | Path) -> dict:

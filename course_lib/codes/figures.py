@@ -1,0 +1,32 @@
+"""The pictures of codes: tensors in, `matplotlib.figure.Figure` out. Nothing here trains or loads a model."""
+
+import math
+from pathlib import Path
+
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from course_lib.core.errors import BadInput
+from course_lib.core.paths import atomic
+from course_lib.core.style import new_figure
+
+
+def pictures_figure(images: Float[Tensor, "batch 3 height width"], notes: list[str] | None = None, columns: int = 8,
+                    save_path: Path | str | None = None) -> Figure:
+    """Pictures side by side, `columns` in a row; notes: a line under each."""
+    if not len(images):
+        raise BadInput("there is no picture to show.")
+    rows = math.ceil(len(images) / columns)
+    figure = new_figure(1.15 * min(columns, len(images)), (1.4 if notes else 1.2) * rows)
+    axes = figure.subplots(rows, min(columns, len(images)), squeeze=False).flat
+    for axis in axes:
+        axis.set_axis_off()
+    for number, (axis, image) in enumerate(zip(axes, images)):
+        axis.imshow(image.permute(1, 2, 0).clamp(0, 1).cpu())
+        if notes:
+            axis.set_title(notes[number], y=-0.22, fontsize=8)
+    if save_path:
+        with atomic(save_path) as file:
+            figure.savefig(file, format="png", dpi=150)
+    return figure
