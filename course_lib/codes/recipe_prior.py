@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from jaxtyping import Int
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.optim import Optimizer
@@ -39,7 +40,7 @@ def make_optimizers(prior: Prior, lr: float) -> list[Optimizer]:
 
 
 def train_prior(prior: Prior, codes: Codes, *, epochs: int, lr: float = LR, batch_size: int = BATCH, seed: int = 0,
-                held_out: Codes | None = None, shuffle: bool = False, run: Run | None = None, progress: bool = True,
+                held_out: Int[Tensor, "fresh slots codebooks"] | None = None, shuffle: bool = False, run: Run | None = None, progress: bool = True,
                 watch=None) -> History:
     """Train `prior` in place on scenes of codes: the mean NLL in nats is the loss; `nll` is that of the `held_out` scenes.
 
