@@ -1,5 +1,10 @@
 """Every test runs with the shapes of jaxtyping checked at each call: install this before course_lib is imported."""
 
+import json
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -9,3 +14,30 @@ install_import_hook("course_lib", "beartype.beartype(conf=beartype.BeartypeConf(
 # the same examples on every machine, and no deadline: the machines are shared
 settings.register_profile("course", deadline=None, max_examples=40, derandomize=True, database=None)
 settings.load_profile("course")
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """`python -m course_lib.train`, inside this process and in an empty folder: returns (exit code, standard error)."""
+    from course_lib import train  # after the hook, and only where it is needed
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["train", *arguments])
+        code = train.main()
+        return code, capsys.readouterr().err
+
+    return call
+
+
+@pytest.fixture
+def history():
+    """What the checkpoint after epoch 3 in a folder recorded, without its wall time."""
+
+    def read(folder: Path) -> dict:
+        state = json.loads((folder / "checkpoint_epoch_3/state.json").read_text())
+        assert state["history"].pop("seconds") > 0
+        return state["history"]
+
+    return read

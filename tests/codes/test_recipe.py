@@ -1,9 +1,6 @@
 """Training of codes by the real command: its loss, its files, what a kill cannot change."""
 
 import inspect
-import json
-import sys
-from pathlib import Path
 
 import hydra
 import pytest
@@ -31,25 +28,9 @@ def settings(experiment: str, *more: str) -> list[str]:
     return [f"experiment={experiment}", *(f"model.{key}={value}" for key, value in SMALL[experiment].items()), *QUICK, *more]
 
 
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """`python -m course_lib.train`, inside this process: returns (exit code, standard error)."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
     monkeypatch.setattr(recipe, "SCORED", 8)
-
-    def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["train", *arguments])
-        code = train.main()
-        return code, capsys.readouterr().err
-
-    return call
-
-
-def history(folder: Path) -> dict:
-    """What the newest checkpoint of a run recorded, without its wall time."""
-    state = json.loads((folder / "checkpoint_epoch_3/state.json").read_text())
-    assert state["history"].pop("seconds") > 0
-    return state["history"]
 
 
 @EXPERIMENTS
@@ -74,7 +55,7 @@ def test_from_the_command_line(experiment, command, tmp_path):
 
 
 @EXPERIMENTS
-def test_killed_and_resumed_equals_never_killed(experiment, command, monkeypatch, tmp_path):
+def test_killed_and_resumed_equals_never_killed(experiment, command, history, monkeypatch, tmp_path):
     quiet = settings(experiment, "tracker=none", "checkpoint_every=1", "resume=auto")
     assert command(*quiet, "out=whole") == (0, "")
     look, calls = CodeObjective.look, []

@@ -1,7 +1,6 @@
 """What the seed's main.py does, by the real command: four models, eight files; each model alone; bad settings."""
 
 import json
-import sys
 from pathlib import Path
 
 import hydra
@@ -15,19 +14,6 @@ from course_lib.latents.models import VAE, Autoencoder, Decoder, VAEFamily
 
 STEMS = {"nid_decoder": Decoder, "autoencoder": Autoencoder, "vae_beta1.0": VAE, "vae_beta10.0": VAE}
 QUICK = ["epochs=2", "tracker=none", "progress=false", "out=o", "data.samples=100"]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """`python -m course_lib.train`, inside this process: returns (exit code, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["train", *arguments])
-        code = train.main()
-        return code, capsys.readouterr().err
-
-    return call
 
 
 def files(folder: Path) -> set[str]:

@@ -1,7 +1,6 @@
 """Training of slots by the real command: its files, its defaults, what a kill and a second process cannot change."""
 
 import io
-import json
 import math
 import os
 import subprocess
@@ -36,18 +35,9 @@ EXPERIMENTS = pytest.mark.parametrize("experiment", ["slots_shapes", "slots_mult
 METRICS = {"mse", "fg_ari", "full_ari", "miou", "mbo", "attention_fg_ari"}
 
 
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """`python -m course_lib.train`, inside this process: returns (exit code, standard error)."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
     monkeypatch.setattr(recipe, "SCORED", 8)
-
-    def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["train", *arguments])
-        code = train.main()
-        return code, capsys.readouterr().err
-
-    return call
 
 
 class Oracle(SlotAutoencoder):
@@ -66,13 +56,6 @@ class Oracle(SlotAutoencoder):
 def true_masks(scenes: dict) -> torch.Tensor:
     """A slot for the background and one for each object."""
     return F.one_hot(scenes["ids"].long(), scenes["present"].shape[1] + 1).movedim(-1, 1).float()
-
-
-def history(folder: Path) -> dict:
-    """What the newest checkpoint of a run recorded, without its wall time."""
-    state = json.loads((folder / "checkpoint_epoch_3/state.json").read_text())
-    assert state["history"].pop("seconds") > 0
-    return state["history"]
 
 
 def files(folder: Path) -> set[str]:
@@ -141,7 +124,7 @@ def test_clevr6_from_the_command_line(command, tmp_path, masks):
     assert read_card(tmp_path / "o/slots_clevr6")["metrics"].keys() == (METRICS if masks else {"mse"})
 
 
-def test_killed_and_resumed_equals_never_killed(command, monkeypatch, tmp_path):
+def test_killed_and_resumed_equals_never_killed(command, history, monkeypatch, tmp_path):
     settings = [*SHAPES, "tracker=none", "checkpoint_every=1", "resume=auto"]
     assert command(*settings, "out=whole") == (0, "")
     calls = []
@@ -167,7 +150,7 @@ def test_killed_and_resumed_equals_never_killed(command, monkeypatch, tmp_path):
         assert code == 2 and words in error and error.count("\n") == 1
 
 
-def test_two_processes_agree_with_one(command, tmp_path):
+def test_two_processes_agree_with_one(command, history, tmp_path):
     """Same scenes, same starts, half a batch each: the losses of every step differ by rounding alone, 1e-5 at most."""
     write_release(tmp_path, [3, 4, 5, 6, 3, 4, 5, 6])
     write_release(tmp_path, [3, 4], split="val")
