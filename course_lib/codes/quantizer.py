@@ -13,6 +13,7 @@ from course_lib.core.errors import BadInput
 LEARNINGS = ("ema", "loss")
 STARTS = ("normal", "data", "kmeans")
 ROUNDS = 10  # of Lloyd's algorithm in a k-means start
+SELDOM = 1e-6  # the least frequency of a code: it has a finite cost even if it was never chosen
 NOISE = 0.01  # of the vectors' spread, added where one vector starts several codes, as in Jukebox (Dhariwal et al. 2020)
 
 Codebooks = Float[Tensor, "m codes code_dim"]
@@ -51,6 +52,15 @@ class ProductQuantizer(nn.Module):
     never chosen is dead after ln(restart) / ln(decay) steps, 230 with the defaults: one that is chosen less often than
     that on average, because batches are very small, needs a longer decay.
 
+    rate_weight: entropy-constrained VQ (Chou, Lookabaugh & Gray 1989). With more codes than there are things to say, several
+    mean the same, and which of them is chosen is noise that someone must store and a prior must learn. If a code also
+    costs what it takes to name it, −ln p[k] nats when codes as frequent as p[k] = N[k] / ΣN are entropy-coded,
+
+        k[m] = argmin over k of ‖z[m] − e[m, k]‖² − rate_weight · ln p[m, k]
+
+    then of two codes that would do the more frequent one is chosen, and the other dies out. `rate_share` scales it, from
+    0 to 1: it can begin only when there is something to say, else one code takes all.
+
     Only `forward` in training mode and `start_from` change anything; all state is in the parameters and buffers. Random
     numbers come from torch's generator, or the one that is given, and only if something starts. In several processes N
     and S count all of them, and what starts comes from the first one's batch. Under autocast the codes are compared in
@@ -59,7 +69,8 @@ class ProductQuantizer(nn.Module):
     """
 
     def __init__(self, dim: int = 64, codebooks: int = 4, codes: int = 512, learning: str = "ema", start: str = "data",
-                 commitment_weight: float = 0.25, decay: float = 0.99, eps: float = 1e-5, restart: float = 0.1):
+                 commitment_weight: float = 0.25, decay: float = 0.99, eps: float = 1e-5, restart: float = 0.1,
+                 rate_weight: float = 0.0):
         super().__init__()
         if codes < 1:
             raise BadInput(f"a codebook needs at least 1 code, not {codes}.")
@@ -73,9 +84,11 @@ class ProductQuantizer(nn.Module):
             raise BadInput(f"decay must be at least 0 and below 1, not {decay}.")
         if not restart >= 0:
             raise BadInput(f"restart must be 0 or a positive share of the mean use, not {restart}.")
+        if not 0 <= rate_weight < math.inf:
+            raise BadInput(f"rate_weight must be 0 or a positive number, not {rate_weight}.")
         self.dim, self.codebooks, self.codes, self.code_dim = dim, codebooks, codes, dim // codebooks
         self.learning, self.start, self.commitment_weight = learning, start, commitment_weight
-        self.decay, self.eps, self.restart = decay, eps, restart
+        self.decay, self.eps, self.restart, self.rate_weight, self.rate_share = decay, eps, restart, rate_weight, 1.0
         entries = torch.randn(codebooks, codes, self.code_dim)
         if learning == "loss":
             self.codebook = nn.Parameter(entries)
@@ -101,7 +114,7 @@ class ProductQuantizer(nn.Module):
             dead = self.uses < self.restart * self.uses.mean(1, keepdim=True)
             if dead.any():
                 self._replace(dead, draw(vectors, dead, generator))
-        rows = nearest(vectors, self.codebook.detach()).T + self.first  # (n, m) of the (m · codes) entries
+        rows = nearest(vectors, self.codebook.detach(), self._cost()).T + self.first  # (n, m) of the (m · codes) entries
         chosen = F.embedding(rows, self.codebook.flatten(0, 1))  # (n, m, code_dim)
         fixed, zero = chosen.detach(), chosen.new_zeros(())
         commitment = F.mse_loss(parts, fixed)
@@ -143,6 +156,11 @@ class ProductQuantizer(nn.Module):
         if not inputs.ndim or inputs.shape[-1] != self.dim:
             raise BadInput(f"this quantiser takes vectors of {self.dim} numbers, not a tensor of shape {list(inputs.shape)}.")
         return inputs.to(self.codebook.dtype).reshape(-1, self.codebooks, self.code_dim)
+
+    def _cost(self) -> Float[Tensor, "m codes"] | None:
+        """What naming each code costs, in squared distance; None if nothing."""
+        weight = self.rate_weight * self.rate_share
+        return -weight * (self.uses / self.uses.sum(1, keepdim=True)).clamp(min=SELDOM).log() if weight else None
 
     def _check(self, indices: Tensor) -> None:
         if not indices.ndim or indices.shape[-1] != self.codebooks:
@@ -187,10 +205,11 @@ class ProductQuantizer(nn.Module):
             torch.div(self.sums, smooth.unsqueeze(-1), out=self.codebook)
 
 
-def nearest(vectors: Vectors, codebook: Codebooks) -> Int[Tensor, "m n"]:
-    """argmin over k of ‖z − e[k]‖² = argmin of ½‖e[k]‖² − z · e[k]: ‖z‖² is the same for all codes."""
+def nearest(vectors: Vectors, codebook: Codebooks, cost: Float[Tensor, "m codes"] | None = None) -> Int[Tensor, "m n"]:
+    """argmin over k of ‖z − e[k]‖² + cost[k] = argmin of ½(‖e[k]‖² + cost[k]) − z · e[k]: ‖z‖² is the same for all codes."""
     with torch.autocast(vectors.device.type, enabled=False):
-        half = codebook.square().sum(-1).unsqueeze(1) / 2
+        half = codebook.square().sum(-1)
+        half = (half if cost is None else half + cost).unsqueeze(1) / 2
         return torch.baddbmm(half, vectors, codebook.mT, alpha=-1).argmin(-1)
 
 

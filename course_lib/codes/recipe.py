@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from course_lib.codes.loaders import create_datasets
 from course_lib.codes.svq import SVQ
 from course_lib.codes.vqvae import PatchVQ
+from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
 from course_lib.core.run import settings_of
 from course_lib.core.training import History, Run, train
@@ -28,6 +29,7 @@ LR, BATCH, CLIP = 4e-4, 8, 1.0
 CODE_PACE = PACE | {"quantizer": 2.5, "position": 5.0}  # a codebook that is trained by its loss learns as the encoder does
 VARIANCE_OF = 256  # scenes whose pixels say how large an error is large
 SCORED = 1000
+LATEST = 0.9  # share of the training, at which a weight must begin to grow if it is to reach 1
 
 
 @dataclass
@@ -36,6 +38,7 @@ class CodeObjective(SlotObjective):
 
     Divided by the variance, an error of 1 says that nothing is known, in any world: only so is a commitment of 0.25 the
     same share of the whole everywhere. The costs are Part II's; a decoder whose masks do not mix pictures has no use for them.
+    When they begin, so does the quantiser's `rate_weight`: codes that mean the same can be told only when they mean something.
     """
 
     variance: float = 1.0
@@ -44,6 +47,7 @@ class CodeObjective(SlotObjective):
     settle_from: float = 0.5
 
     def __call__(self, model: SVQ | PatchVQ, scenes: Scenes) -> dict[str, Tensor]:
+        model.quantizer.rate_share = self.weight
         out, parts = self.look(model, scenes)
         codes = out.encoded.codes
         return {"loss": self.charged(parts) / self.variance + codes.loss, "commitment": codes.commitment, **parts}
@@ -60,6 +64,8 @@ def train_codes(model: SVQ | PatchVQ, data: Dataset, *, epochs: int, lr: float =
                 matrices: str = "muon", **objective: float) -> History:
     """Train `model` in place on scenes and return the history; after each epoch what `measure` finds on `held_out` scenes."""
     steps = epochs * math.ceil(len(data) / max(batch_size, 1))
+    if model.quantizer.rate_weight and objective.get("settle_from", 0) > LATEST:
+        raise BadInput(f"with a rate_weight settle_from must be at most {LATEST}, not {objective['settle_from']}: it grows for a tenth of the training.")
     objective = CodeObjective(steps, variance=variance_of(data), **objective)
     scenes = held_out.batch(range(len(held_out))) if held_out is not None else None
     few = held_out.batch(range(min(8, len(held_out)))) if held_out is not None else None

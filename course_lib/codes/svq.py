@@ -75,14 +75,14 @@ class SVQ(nn.Module):
     quantise: "after" the last iteration, or "inside": after every one, as in the paper, so that the next iteration asks
     with what the codes say. decoder: "transformer" (places ask codes, see `TransformerDecoder`) or "broadcast" (every
     slot paints alone, see Part II). update: of "whole" slots, or of "blocks", one for each codebook, as in the paper.
-    commitment, decay, restart: see `ProductQuantizer`. The defaults are the seed's: 4 slots of 64 numbers, 4 codebooks
+    commitment, decay, restart, rate_weight: see `ProductQuantizer`. The defaults are the seed's: 4 slots of 64 numbers, 4 codebooks
     of 512 codes of 16 numbers, commitment 0.25. Number of slots and iterations may differ from call to call.
     """
 
     def __init__(self, num_slots: int = 4, slot_dim: int = 64, num_iterations: int = 3, codebooks: int = 4, codes: int = 512,
                  commitment: float = 0.25, quantise: str = "after", decoder: str = "transformer", update: str = "whole",
                  channels: int = 64, hidden_dim: int = 64, decoder_dim: int = 128, decoder_layers: int = 3,
-                 learning: str = "ema", decay: float = 0.99, restart: float = 0.1, gradient: str = "bilevel", eps: float = 0.02):
+                 learning: str = "ema", decay: float = 0.99, restart: float = 0.1, rate_weight: float = 0.0, gradient: str = "bilevel", eps: float = 0.02):
         super().__init__()
         for name, value, known in (("quantise", quantise, WHEN), ("decoder", decoder, DECODERS), ("update", update, UPDATES)):
             if value not in known:
@@ -90,7 +90,8 @@ class SVQ(nn.Module):
         if min(num_slots, num_iterations) < 1:
             raise BadInput(f"num_slots and num_iterations must be at least 1, not {num_slots} and {num_iterations}.")
         self.num_slots, self.num_iterations, self.inside = num_slots, num_iterations, quantise == "inside"
-        self.quantizer = ProductQuantizer(slot_dim, codebooks, codes, learning, "data", commitment, decay, restart=restart)
+        self.quantizer = ProductQuantizer(slot_dim, codebooks, codes, learning, "data", commitment, decay, restart=restart,
+                                          rate_weight=rate_weight)
         self.encoder = Encoder(channels, hidden_dim, slot_dim)
         self.start = SeededSlots(slot_dim, slot_dim)
         self.attention = (SlotAttention(slot_dim, slot_dim, hidden_dim, gradient, eps) if update == "whole" else

@@ -25,13 +25,15 @@ class PatchVQ(nn.Module):
     stride, octaves, num_iterations = 16, 4, 1
 
     def __init__(self, slot_dim: int = 64, codes: int = 512, codebooks: int = 1, commitment: float = 0.25, channels: int = 64,
-                 decoder_dim: int = 128, decoder_layers: int = 3, learning: str = "ema", decay: float = 0.99, restart: float = 0.1):
+                 decoder_dim: int = 128, decoder_layers: int = 3, learning: str = "ema", decay: float = 0.99, restart: float = 0.1,
+                 rate_weight: float = 0.0):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs in (3, channels, channels, channels):
             layers += [nn.Conv2d(inputs, channels, 3, 2, 1), nn.ReLU(), nn.Conv2d(channels, channels, 3, 1, 1), nn.ReLU()]
         self.encoder = nn.Sequential(*layers, nn.Conv2d(channels, slot_dim, 1))
-        self.quantizer = ProductQuantizer(slot_dim, codebooks, codes, learning, "data", commitment, decay, restart=restart)
+        self.quantizer = ProductQuantizer(slot_dim, codebooks, codes, learning, "data", commitment, decay, restart=restart,
+                                          rate_weight=rate_weight)
         self.position = nn.Linear(2 + 4 * self.octaves, slot_dim)
         self.decoder = TransformerDecoder(slot_dim, decoder_dim, decoder_layers)
 
