@@ -98,19 +98,20 @@ def measure(model: SVQ | PatchVQ, scenes: Scenes, size: int = 50) -> dict[str, f
 
 
 def run(cfg: DictConfig) -> None:
-    """`experiment=svq / vqvae`: train, save weights with a card, draw. Writes NAME.safetensors, NAME.json and NAME.png."""
-    name = HydraConfig.get().runtime.choices.experiment
+    """`experiment=svq / vqvae`: train, save weights with a card, draw. Writes NAME.safetensors, NAME.json and NAME.png, with
+    NAME = cfg.name, svq_rules for example."""
+    experiment = HydraConfig.get().runtime.choices.experiment
     torch.manual_seed(cfg.seed)
-    model = MODELS[name](**cfg.model)
+    model = MODELS[experiment](**cfg.model)
     data, held_out = create_datasets(seed=cfg.seed, **cfg.dataset)
     history = train_codes(model, data, epochs=cfg.epochs, lr=cfg.lr, batch_size=cfg.batch_size, seed=cfg.seed,
-                          held_out=held_out, run=Run.from_config(cfg, name), progress=cfg.progress, workers=cfg.workers,
+                          held_out=held_out, run=Run.from_config(cfg, cfg.name), progress=cfg.progress, workers=cfg.workers,
                           matrices=cfg.matrices, **cfg.objective)
     if is_main_process():
-        card = {"experiment": name, "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
+        card = {"experiment": experiment, "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
                 "metrics": measure(model, held_out.batch(range(SCORED))),
                 "epochs": {key: [round(value, 5) for value in history.epochs[key]] for key in ("mse", "fg_ari", "full_ari", "perplexity")}}
-        save_weights(model, Path(cfg.out) / name, card=card)
+        save_weights(model, Path(cfg.out) / cfg.name, card=card)
         few = held_out.batch(range(6))
         out = model(few["image"], chance=start_chance(few))
-        visualize_slots(few["image"], out.reconstruction, out.masks, save_path=Path(cfg.out) / f"{name}.png")
+        visualize_slots(few["image"], out.reconstruction, out.masks, save_path=Path(cfg.out) / f"{cfg.name}.png")

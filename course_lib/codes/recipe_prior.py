@@ -75,7 +75,7 @@ def counted(codes: Codes, prior: Prior) -> Independent:
 def run(cfg: DictConfig) -> None:
     """`experiment=svq_prior`: scenes to codes, a prior over them, its weights with a card, pictures it generates.
 
-    Writes svq_prior.safetensors, svq_prior.json and svq_prior.png into cfg.out. cfg.weights: the model whose codes are
+    Writes NAME.safetensors, NAME.json and NAME.png into cfg.out, with NAME = cfg.name. cfg.weights: the model whose codes are
     learned, a shipped name or a path. In the rule world the card says how many generated scenes obey the rule.
     """
     model = find_weights(cfg.weights, MODELS)
@@ -86,7 +86,7 @@ def run(cfg: DictConfig) -> None:
     codes = encode_scenes(model, data, cfg.dataset.samples, cfg.order, cfg.seed, shown)
     fresh = encode_scenes(model, held_out, cfg.dataset.held_out, cfg.order, cfg.seed)
     history = train_prior(prior, codes, epochs=cfg.epochs, lr=cfg.lr, batch_size=cfg.batch_size, seed=cfg.seed, held_out=fresh,
-                          shuffle=cfg.order == "random", run=Run.from_config(cfg, "svq_prior"), progress=cfg.progress)
+                          shuffle=cfg.order == "random", run=Run.from_config(cfg, cfg.name), progress=cfg.progress)
     if is_main_process():
         metrics = measure_nll(prior, fresh) | {"nll_of_training": measure_nll(prior, codes[: len(fresh)])["nll"]}
         independent = counted(codes, prior)
@@ -102,5 +102,5 @@ def run(cfg: DictConfig) -> None:
             metrics |= {f"{name}_independent": value for name, value in judged(alone, data).items()}
         card = {"experiment": "svq_prior", "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
                 "metrics": metrics, "epochs": {name: [round(value, 5) for value in history.epochs[name]] for name in ("loss", "nll")}}
-        save_weights(prior, Path(cfg.out) / "svq_prior", card=card)
-        pictures_figure(images[:32], save_path=Path(cfg.out) / "svq_prior.png")
+        save_weights(prior, Path(cfg.out) / cfg.name, card=card)
+        pictures_figure(images[:32], save_path=Path(cfg.out) / f"{cfg.name}.png")

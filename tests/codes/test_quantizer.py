@@ -294,6 +294,40 @@ def test_a_restart_gives_a_dead_code_a_vector_and_the_mean_use(learning):
         torch.testing.assert_close(quantizer.sums, quantizer.codebook * quantizer.uses.unsqueeze(-1))
 
 
+def test_a_code_costs_what_its_name_costs():
+    """Entropy-constrained: ‖z − e‖² − rate_weight · rate_share · ln p, by hand, with frequencies that the uses say."""
+    quantizer, vectors = small(rate_weight=0.8), torch.randn(200, DIM)
+    quantizer.uses.copy_(torch.rand(M, CODES) ** 4 + 1e-3)
+    quantizer.eval()
+    p = quantizer.uses / quantizer.uses.sum(1, keepdim=True)
+    far = (vectors.unflatten(-1, (M, -1))[:, :, None] - quantizer.codebook).square().sum(-1)
+    for share in (1.0, 0.25, 0.0):
+        quantizer.rate_share = share
+        assert torch.equal(quantizer(vectors).indices, (far - 0.8 * share * p.log()).argmin(-1))
+    assert torch.equal(quantizer(vectors).indices, by_hand(vectors, quantizer.codebook))
+
+
+def test_a_code_that_was_never_chosen_has_a_finite_cost():
+    quantizer = small(rate_weight=1.0).eval()
+    quantizer.uses[:, 1:] = 0
+    vectors = quantizer.codebook[:, 3].flatten()[None] + 100
+    quantizer.codebook[:, 3] += 100
+    assert (quantizer(vectors).indices == 3).all()
+
+
+def test_of_codes_that_mean_the_same_one_stays():
+    """Three clusters, seven codes: without a cost all are used, with one hardly more than there are clusters."""
+    clusters = 4 * torch.randn(3, DIM)
+    perplexity = {}
+    for weight in (0.0, 0.5):
+        torch.manual_seed(1)
+        quantizer = small(start="data", rate_weight=weight, decay=0.9)
+        for _ in range(200):
+            indices = quantizer(clusters[torch.randint(3, (256,))] + 0.1 * torch.randn(256, DIM)).indices
+        perplexity[weight] = quantizer.perplexity(indices)
+    assert (perplexity[0.0] > 4.5).all() and (perplexity[0.5] < 3.3).all() and (perplexity[0.5] > 2.5).all()
+
+
 def test_perplexity_usage_and_bits_by_hand():
     quantizer = ProductQuantizer(4, 2, 4)
     indices = torch.tensor([[0, 3], [1, 3], [2, 3], [2, 3]])
@@ -414,6 +448,7 @@ def test_two_processes_keep_one_codebook(tmp_path):
     ({"learning": "lloyd"}, "learning must be one of ema, loss, not 'lloyd'.$"),
     ({"start": "zeros"}, "start must be one of normal, data, kmeans, not 'zeros'.$"),
     ({"decay": 1.0}, "decay must be at least 0 and below 1, not 1.0.$"),
+    ({"rate_weight": -0.1}, "rate_weight must be 0 or a positive number, not -0.1.$"),
     ({"restart": -0.1}, "restart must be 0 or a positive share of the mean use, not -0.1.$"),
     ({"restart": math.nan}, "restart must be 0 or a positive share")])
 def test_settings_that_cannot_be(settings, sentence):

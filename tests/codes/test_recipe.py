@@ -12,6 +12,7 @@ from course_lib.codes.recipe import CodeObjective, measure, variance_of
 from course_lib.codes.svq import SVQ
 from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
+from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_weights, read_card
 from course_lib.slots.losses import sharing, usage
 from course_lib.slots.recipe import start_chance
@@ -48,8 +49,8 @@ def test_the_configuration_has_the_defaults_of_the_model(experiment):
 def test_from_the_command_line(experiment, command, tmp_path):
     assert command(*settings(experiment, "checkpoint_every=2")) == (0, "")
     out = tmp_path / "o"
-    assert {file.name for file in out.iterdir()} == {f"{experiment}.{end}" for end in ("safetensors", "json", "png")} | {"logs", "checkpoints"}
-    card, model = read_card(out / experiment), load_weights(out / experiment, expect=recipe.MODELS[experiment])
+    assert {file.name for file in out.iterdir()} == {f"{experiment}_rules.{end}" for end in ("safetensors", "json", "png")} | {"logs", "checkpoints"}
+    card, model = read_card(out / f"{experiment}_rules"), load_weights(out / f"{experiment}_rules", expect=recipe.MODELS[experiment])
     assert card["metrics"].keys() == METRICS and {len(values) for values in card["epochs"].values()} == {3}
     assert card["metrics"] == pytest.approx(measure(model, RuleWorld(32, seed=2**40).batch(range(8))), abs=1e-6)
 
@@ -72,14 +73,14 @@ def test_killed_and_resumed_equals_never_killed(experiment, command, history, mo
     assert code == 130 and "resume=auto" in error
     assert command(*quiet, "out=killed") == (0, "")
     whole, killed = (tmp_path / out for out in ("whole", "killed"))
-    assert history(killed / f"checkpoints/{experiment}") == history(whole / f"checkpoints/{experiment}")
-    assert read_card(killed / experiment)["sha256"] == read_card(whole / experiment)["sha256"]
+    assert history(killed / f"checkpoints/{experiment}_rules") == history(whole / f"checkpoints/{experiment}_rules")
+    assert read_card(killed / f"{experiment}_rules")["sha256"] == read_card(whole / f"{experiment}_rules")["sha256"]
 
 
 def test_other_worlds(command, tmp_path):
     """As the seed writes it: dataset.name=multi_dsprites model.num_slots=6."""
     assert command(*settings("svq", "dataset.name=multi_dsprites", "model.num_slots=6", "epochs=1", "tracker=none")) == (0, "")
-    assert load_weights(tmp_path / "o/svq").num_slots == 6
+    assert load_weights(tmp_path / "o/svq_multi_dsprites").num_slots == 6
     code, error = command(*settings("svq", "dataset.name=clevr6"))
     assert code == 2 and error == "error: dataset.name must be one of rules, shapes, multi_dsprites, not 'clevr6'.\n"
 
@@ -93,6 +94,20 @@ def test_the_objective_is_error_over_variance_plus_codes():
     error = (out.reconstruction - scenes["image"]).square().mean()
     expected = (error + 0.3 * sharing(out.masks) + 0.2 * usage(out.masks)) / 0.05 + 0.25 * out.encoded.codes.commitment
     torch.testing.assert_close(found["loss"], expected)
+
+
+@EXPERIMENTS
+def test_codes_begin_to_cost_when_they_mean_something(experiment):
+    model, world = recipe.MODELS[experiment](**SMALL[experiment], rate_weight=0.3), RuleWorld(32, samples=16)
+    shares = []
+
+    def watch(epoch, model):
+        shares.append(model.quantizer.rate_share)
+
+    recipe.train_codes(model, world, epochs=20, batch_size=8, settle_from=0.5, watch=watch, progress=False)  # 2 steps an epoch
+    assert shares[0] == 1.0 and shares[1:11] == [0.0] * 10 and shares[11] == pytest.approx(0.25) and shares[13:] == [1.0] * 8
+    with pytest.raises(BadInput, match="settle_from must be at most 0.9, not 0.95"):
+        recipe.train_codes(model, world, epochs=1, settle_from=0.95)
 
 
 def test_the_variance_is_that_of_the_pixels():

@@ -45,8 +45,8 @@ def test_the_configuration_has_the_defaults_of_the_prior():
 def test_from_the_command_line(order, weights, command, tmp_path):
     assert command(*QUICK, f"weights={weights}", f"order={order}") == (0, "")
     out = tmp_path / "o"
-    assert {file.name for file in out.iterdir()} == {f"svq_prior.{end}" for end in ("safetensors", "json", "png")} | {"logs", "checkpoints"}
-    card, prior, model = read_card(out / "svq_prior"), load_weights(out / "svq_prior", expect=Prior), load_weights(weights)
+    assert {file.name for file in out.iterdir()} == {f"svq_prior_rules.{end}" for end in ("safetensors", "json", "png")} | {"logs", "checkpoints"}
+    card, prior, model = read_card(out / "svq_prior_rules"), load_weights(out / "svq_prior_rules", expect=Prior), load_weights(weights)
     world = RuleWorld(32)
     fresh = encode_scenes(model, RuleWorld(32, seed=2**40), 6, order)
     assert card["metrics"]["nll"] == pytest.approx(measure_nll(prior, fresh)["nll"], abs=1e-4)
@@ -70,9 +70,9 @@ def test_killed_and_resumed_equals_never_killed(weights, command, history, monke
         code, error = command(*quiet, "out=killed")
     assert code == 130 and "resume=auto" in error
     assert command(*quiet, "out=killed") == (0, "")
-    whole, killed = (tmp_path / out / "checkpoints/svq_prior" for out in ("whole", "killed"))
+    whole, killed = (tmp_path / out / "checkpoints/svq_prior_rules" for out in ("whole", "killed"))
     assert history(killed) == history(whole)
-    assert read_card(tmp_path / "killed/svq_prior")["sha256"] == read_card(tmp_path / "whole/svq_prior")["sha256"]
+    assert read_card(tmp_path / "killed/svq_prior_rules")["sha256"] == read_card(tmp_path / "whole/svq_prior_rules")["sha256"]
 
 
 def test_one_sentence_for_bad_input(command, tmp_path):
