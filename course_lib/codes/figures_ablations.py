@@ -1,0 +1,46 @@
+"""The table of ablations as a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from course_lib.core.errors import BadInput
+from course_lib.core.paths import atomic
+from course_lib.core.style import new_figure
+
+PANELS = (("fg_ari", "FG-ARI of the masks", (0, 1)), ("right", "generated scenes\nthat obey the rule", (0, 1)),
+          ("right_independent", "the same, each code\ndrawn by itself", (0, 1)), ("nll", "prior: nats a scene", None))
+
+
+def ablation_figure(rows: Sequence[dict], save_path: Path | str | None = None) -> Figure:
+    """A line for each change and a mark for each seed, in a panel for each measure; the dashed line is the first change's mean.
+
+    rows: dicts with `change` and the measures; runs that failed are named, without marks.
+    Raises `BadInput` if no run ended well.
+    """
+    if not any("failed" not in row for row in rows):
+        raise BadInput("no run of the sweep ended well; there is nothing to draw.")
+    changes = list(dict.fromkeys(row["change"] for row in rows))
+    names = [change.replace("_", " ") + (" (failed)" if all("failed" in row for row in rows if row["change"] == change) else "")
+             for change in changes]
+    figure = new_figure(11, 1.3 + 0.3 * len(changes))
+    for axes, (measure, title, limits) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS):
+        points = [(row[measure], changes.index(row["change"])) for row in rows if measure in row]
+        axes.plot(*zip(*points), linestyle="", marker="o", markersize=5, alpha=0.8)
+        first = [value for value, place in points if place == 0]
+        if first:
+            axes.axvline(float(np.mean(first)), color="0.4", linestyle="--", linewidth=1)
+        for place in range(1, len(changes), 2):
+            axes.axhspan(place - 0.5, place + 0.5, color="0.94", zorder=0)
+        axes.set_title(title, fontsize=10)
+        axes.set_ylim(len(changes) - 0.5, -0.5)
+        if limits:
+            axes.set_xlim(limits[0] - 0.03, limits[1] + 0.03)
+        axes.set_yticks(range(len(changes)), names)
+        axes.grid(False, axis="y")
+    if save_path:
+        with atomic(save_path) as file:
+            figure.savefig(file, format="png", dpi=150)
+    return figure
