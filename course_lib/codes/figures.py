@@ -19,7 +19,7 @@ def pictures_figure(images: Float[Tensor, "batch 3 height width"], notes: list[s
         raise BadInput("there is no picture to show.")
     rows = math.ceil(len(images) / columns)
     figure = new_figure(1.15 * min(columns, len(images)), (1.4 if notes else 1.2) * rows)
-    axes = figure.subplots(rows, min(columns, len(images)), squeeze=False).flat
+    axes = list(figure.subplots(rows, min(columns, len(images)), squeeze=False).flat)
     for axis in axes:
         axis.set_axis_off()
     for number, (axis, image) in enumerate(zip(axes, images)):
