@@ -19,7 +19,7 @@ from course_lib.core.paths import DATA, atomic
 SEEDS, MODELS = (0, 1, 2), ("svq", "vqvae")
 OUT, RECORD = Path("outputs/codes"), DATA / "runs" / "codes_seeds.json"
 CODES = ("epochs=60", "batch_size=32", "precision=bf16", "model.rate_weight=0.2", "objective.settle_from=0.7")
-PRIOR = ("epochs=4",)
+PRIOR = ("epochs=4", "dataset.samples=50000")
 KEPT = ("mse", "fg_ari", "attention_fg_ari", "perplexity", "codes_used", "nll", "nll_of_training", "nll_independent", "copied",
         "unparsable", "wrong_number", "same_colour")
 

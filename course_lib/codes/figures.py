@@ -25,7 +25,7 @@ def pictures_figure(images: Float[Tensor, "batch 3 height width"], notes: list[s
     for number, (axis, image) in enumerate(zip(axes, images)):
         axis.imshow(image.permute(1, 2, 0).clamp(0, 1).cpu())
         if notes:
-            axis.set_title(notes[number], y=-0.22, fontsize=8)
+            axis.set_title(notes[number], loc="center", y=-0.22, fontsize=8, weight="normal")
     if save_path:
         with atomic(save_path) as file:
             figure.savefig(file, format="png", dpi=150)
