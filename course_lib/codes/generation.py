@@ -28,7 +28,8 @@ Codes = Int[Tensor, "batch slots codebooks"]
 def encode_scenes(model: SVQ | PatchVQ, data: SceneDataset, count: int, order: str = "canonical", seed: int = 0,
                   progress: bool = False) -> Codes:
     """The codes of scenes 0 to count − 1, with the background first and then as a page is read (canonical), shuffled
-    (random), or as the model gives its slots (none). Who is where is said by the last attention; patches stay in rows.
+    (random), or as the model gives its slots (none). Who is where is said by the last attention. Patches stay where they are
+    in any case: a decoder of patches must know which is which.
 
     seed: of the start of the slots and of the shuffling. Raises `BadInput` for another order and for no scenes.
     """
@@ -41,11 +42,11 @@ def encode_scenes(model: SVQ | PatchVQ, data: SceneDataset, count: int, order: s
         scenes = data.batch(range(first, min(first + AT_ONCE, count)))
         encoded = model.encode(scenes["image"].to(device), chance=start_chance(scenes, seed))
         codes = encoded.codes.indices
-        if order == "canonical":
+        if order == "canonical" and isinstance(model, SVQ):
             codes = canonical_order(codes, row_major(encoded.attention[:, -1], ROWS))
         found.append(codes.cpu())
     codes = torch.cat(found)
-    return random_order(codes, torch.Generator().manual_seed(seed)) if order == "random" else codes
+    return random_order(codes, torch.Generator().manual_seed(seed)) if order == "random" and isinstance(model, SVQ) else codes
 
 
 @torch.no_grad()
