@@ -1,7 +1,7 @@
 """The atlas: every object that has a slot of its own, with its slot, its codes and the truth about it; maps of them, clusters
 among them, and how well these agree with the truth. scikit-learn and umap-learn do the work."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,13 +30,14 @@ LEAST = 10  # objects in an atlas
 VECTORS, CLUSTERINGS = ("slots", "codes", "factors"), ("k-means", "dbscan", "hierarchical")
 MAPS = {"pca": "PCA", "t-sne": "t-SNE", "umap": "UMAP"}
 NEIGHBOURS = 5  # the object itself and four more, as in the paper on DBSCAN (Ester et al. 1996, sec. 4.2)
+UMAP_NEIGHBOURS = 15
 HUES = ("red", "yellow", "green", "cyan", "blue", "magenta")  # where any hue occurs, each stands for a sixth of the circle
 PLACES = tuple(f"{row} {column}" for row in ("upper", "middle", "lower") for column in ("left", "centre", "right"))
 Vectors = Float32[np.ndarray, "objects numbers"]
 Labels = Int[np.ndarray, "objects"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Atlas:
     """The objects that have a slot of their own, a row for each; see `collect`."""
 
@@ -53,6 +54,9 @@ class Atlas:
 
     def __len__(self) -> int:
         return len(self.slots)
+
+    def __repr__(self) -> str:
+        return f"Atlas of {len(self)} objects in {len(self.pictures)} scenes"
 
     def vectors(self, of: str = "slots") -> Vectors:
         """What is mapped and clustered: "slots", "codes" (the vectors that they stand for) or "factors" (the truth, one-hot:
@@ -153,8 +157,9 @@ def project(vectors: Vectors, method: str = "pca", seed: int = 0) -> Float32[np.
 
     "pca": the two directions of largest variance, in the units of the vectors (Pearson 1901). "t-sne": near neighbours stay
     near, perplexity 30 (van der Maaten & Hinton 2008). "umap": likewise, with 15 neighbours and minimal distance 0.1 (McInnes et
-    al. 2018); its first call in a process compiles for some seconds. In the last two neither axes nor distances far
-    apart mean anything. Raises `BadInput` for another method, fewer than 10 objects, NaN, or vectors that are all alike.
+    al. 2018); equal vectors, as codes often are, count as one there and lie on one point, or they would be each other's only
+    neighbours; its first call in a process compiles for some seconds. In the last two neither axes nor distances far apart mean
+    anything. Raises `BadInput` for another method, fewer than 10 objects, NaN, or vectors that are all alike.
     """
     _check(vectors, method, MAPS, "a map")
     n = len(vectors)
@@ -165,7 +170,11 @@ def project(vectors: Vectors, method: str = "pca", seed: int = 0) -> Float32[np.
     else:
         from umap import UMAP  # takes seconds to import, so only if asked for
 
-        found = UMAP(n_neighbors=min(15, n - 1), min_dist=0.1, init="pca", random_state=seed, n_jobs=1).fit_transform(vectors)
+        different, which = np.unique(vectors, axis=0, return_inverse=True)
+        if len(different) <= UMAP_NEIGHBOURS:  # too few for a map of their own
+            different, which = vectors, np.arange(n)
+        neighbours = min(UMAP_NEIGHBOURS, n - 1)
+        found = UMAP(neighbours, min_dist=0.1, init="pca", random_state=seed, n_jobs=1).fit_transform(different)[which.reshape(-1)]
     return np.asarray(found, np.float32)
 
 
@@ -184,14 +193,16 @@ def cluster(vectors: Vectors, method: str = "k-means", clusters: int = 8, seed: 
     """The cluster of each object, counted from 0; −1 for what DBSCAN calls noise.
 
     "k-means": the best of 10 starts (Lloyd 1982). "hierarchical": from the bottom up, Ward's (1963) criterion. Both are told the
-    number of `clusters`. "dbscan" finds it: dense regions within `knee_distance`, 5 objects make a core (Ester et al. 1996).
+    number of `clusters`. "dbscan" finds it: dense regions within `knee_distance`, 5 objects make a core (Ester et al. 1996);
+    equal vectors, as codes often are, count as one there, or all others would be noise beside them.
     Raises `BadInput` as `project` does, and for an impossible number of clusters.
     """
     _check(vectors, method, CLUSTERINGS, "a clustering")
     if not 1 <= clusters <= len(vectors):
         raise BadInput(f"{len(vectors)} objects make 1 to {len(vectors)} clusters, not {clusters}.")
     if method == "dbscan":
-        return DBSCAN(eps=knee_distance(vectors), min_samples=NEIGHBOURS).fit_predict(vectors)
+        different, which = np.unique(vectors, axis=0, return_inverse=True)
+        return DBSCAN(eps=knee_distance(different), min_samples=NEIGHBOURS).fit_predict(different)[which.reshape(-1)]
     if method == "hierarchical":
         return AgglomerativeClustering(clusters, linkage="ward").fit_predict(vectors)
     return KMeans(min(clusters, len(np.unique(vectors, axis=0))), n_init=10, random_state=seed).fit_predict(vectors)
@@ -201,13 +212,12 @@ def knee_distance(vectors: Vectors, neighbours: int = NEIGHBOURS) -> float:
     """ε for DBSCAN: the knee of the sorted distances from each object to its fourth neighbour (itself not counted).
 
     The knee is the point farthest below the straight line from the first to the last of them, both axes scaled to
-    [0, 1] (Satopää et al. 2011). Where many objects are equal it may be 0: then the smallest positive distance is taken.
+    [0, 1] (Satopää et al. 2011). The vectors must differ.
     """
     nearest = NearestNeighbors(n_neighbors=min(neighbours, len(vectors))).fit(vectors)
     d = np.sort(nearest.kneighbors(vectors)[0][:, -1])
     span = max(d[-1] - d[0], 1e-12)
-    knee = d[np.argmax(np.linspace(0, 1, len(d)) - (d - d[0]) / span)]
-    return float(knee if knee > 0 else d[d > 0].min() if d[-1] > 0 else 1e-6)
+    return float(d[np.argmax(np.linspace(0, 1, len(d)) - (d - d[0]) / span)])
 
 
 def score(atlas: Atlas, of: Sequence[str] = ("slots", "codes"), methods: Sequence[str] = CLUSTERINGS, seed: int = 0) -> list[dict]:
@@ -236,7 +246,7 @@ def score(atlas: Atlas, of: Sequence[str] = ("slots", "codes"), methods: Sequenc
     return rows
 
 
-def _check(vectors: Vectors, method: str, known: Sequence[str], what: str) -> None:
+def _check(vectors: Vectors, method: str, known: Collection[str], what: str) -> None:
     if method not in known:
         raise BadInput(f"{what} is one of {', '.join(known)}, not {method!r}.")
     if len(vectors) < LEAST:

@@ -23,7 +23,7 @@ def claim(key: str, value: float, *, above: float = -math.inf, below: float = ma
 
     key: "part.what_is_measured", unique in the course.
     """
-    value = float(value)
+    value, above, below = float(value), float(above), float(below)
     if above == -math.inf and below == math.inf:
         raise BadInput(f"claim {key!r} has no bound; give above=, below= or both.")
     bounds = f"{above:g} < " * (above > -math.inf), f" < {below:g}" * (below < math.inf)

@@ -1,0 +1,84 @@
+"""The exercises of notebook 07: what each answer must satisfy, and the figure it should lead to."""
+
+import math
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn import functional as F
+
+from course_lib.codes.editing import exchange
+from course_lib.codes.quantizer import entropy_bits
+from course_lib.core.exercises import Checks
+from course_lib.slots.figures_scenes import table_figure
+
+check = Checks()
+NEAR = 1e-3  # bits
+
+
+@check.exercise("information", hint="torch.bincount counts; codes * n_values + values is one number for each pair. H = −Σ p log2 p over what occurs.")
+def check_information(answer) -> None:
+    a = torch.arange(8).repeat_interleave(6)  # 48 objects: 8 codes, each with 6 objects
+    b = torch.arange(6).repeat(8)
+    found = answer(a, b)
+    assert isinstance(found, (int, float, Tensor)) and torch.as_tensor(found).numel() == 1, "Shape: return one number, in bits."
+    assert abs(_value(found)) < NEAR, f"Law: where every value comes with every code equally often, the code tells nothing: 0 bits, not {_value(found):.3f}."
+    same = _value(answer(a, a))
+    assert not abs(same - math.log(8)) < NEAR, "Law: bits, not nats: the logarithm has base 2."
+    assert abs(same - 3) < NEAR, f"Law: a code that is the value tells all of it, H = log2 8 = 3 bits; you return {same:.3f}."
+    half = _value(answer(a, a // 4))
+    assert abs(half - 1) < NEAR, f"Law: of a value that has one bit no code can tell more than one; you return {half:.3f}."
+    synonyms = _value(answer(a, a % 4))
+    assert abs(synonyms - 2) < NEAR, f"Law: two codes for one value are synonyms: they add nothing to what is told, 2 bits; you return {synonyms:.3f}."
+    codes, values = _draws()
+    assert abs(_value(answer(codes, values)) - _value(answer(values, codes))) < NEAR, "Law: I(C; F) = I(F; C): the two may change places."
+    found, truth = _value(answer(codes, values)), _information(codes, values)
+    assert abs(found - truth) < NEAR, f"Law: H(C) + H(F) − H(C, F) is {truth:.3f} bits here; you return {found:.3f}."
+
+
+@check.exercise("exchange", hint="share.argsort(descending=True)[:many] are the best informed codebooks; clone the codes, then write codes[slot, books].")
+def check_exchange(answer) -> None:
+    codes, donor = torch.arange(20).view(4, 5), torch.arange(100, 105)
+    share = torch.tensor([0.1, 0.9, 0.3, 0.0, 0.6])  # best first: codebooks 1, 4, 2, 0, 3
+    kept = codes.clone(), donor.clone(), share.clone()
+    for many in range(6):
+        new = answer(codes, 2, donor, share, many)
+        assert isinstance(new, Tensor), "Return a tensor."
+        assert new.shape == codes.shape, f"Shape: the codes of the whole scene, {tuple(codes.shape)}; got {tuple(new.shape)}."
+        assert not new.is_floating_point(), "Shape: codes are whole numbers."
+        assert torch.equal(codes, kept[0]) and torch.equal(donor, kept[1]) and torch.equal(share, kept[2]), (
+            "Law: what you were given must not change; work on a copy.")
+        others = [0, 1, 3]
+        assert torch.equal(new[others], codes[others]), "Law: the other slots keep all their codes."
+        changed = (new[2] != codes[2]).nonzero().flatten().tolist()
+        assert len(changed) == many, f"Law: with many={many} exactly {many} codes of the slot change, not {len(changed)}."
+        assert all(int(new[2, book]) == int(donor[book]) for book in changed), "Law: a codebook takes the donor's code of the same codebook."
+        books = share.argsort(descending=True)[:many].tolist()
+        truth = exchange(codes[None], torch.tensor([2]), donor[None], books)[0]
+        assert torch.equal(new, truth), f"Law: with many={many} the codebooks with the largest shares change, {sorted(books)} counted from 0; you changed {changed}."
+
+
+def information_target() -> Figure:
+    """Mutual information as a share of the factor's entropy, 3 bits, of four invented codebooks."""
+    values = torch.arange(8).repeat_interleave(32)
+    books = {"one code\nper value": values, "four codes\nper value": 4 * values + torch.arange(256) % 4,
+             "one code\nper pair": values // 2, "knows\nnothing": torch.arange(256) % 32}
+    shares = torch.tensor([[_information(codes, values) / 3 for codes in books.values()]])
+    return table_figure(shares, ["share of 3 bits"], list(books), "target", "share")
+
+
+def _information(codes: Tensor, values: Tensor) -> float:
+    """H(C) + H(F) − H(C, F) in bits, from counts, without a correction."""
+    table = F.one_hot(codes).T @ F.one_hot(values)
+    return float(entropy_bits(table.sum(1)) + entropy_bits(table.sum(0)) - entropy_bits(table.flatten()))
+
+
+def _draws() -> tuple[Tensor, Tensor]:
+    """Codes that tell something about the values, and not all, with codes that never occur in between."""
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randint(5, (400,), generator=generator)
+    return 3 * values + 2 * torch.randint(3, (400,), generator=generator), values
+
+
+def _value(answer) -> float:
+    return float(torch.as_tensor(answer).detach())
