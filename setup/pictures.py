@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from course_lib.codes.explorer_generation import GenerationExplorer
 from course_lib.core.map import course_map
 from course_lib.core.paths import DATA, atomic
 from course_lib.latents.figures import rate_distortion_figure
@@ -29,6 +30,7 @@ PICTURES = {
     "rate_distortion": lambda: rate_distortion_figure(curve(), view().betas, view().rate, view().distortion, MIXTURE),
     "iterations_row": lambda: IterationExplorer().still(),
     "slots_row": lambda: SlotExplorer().still(),
+    "generation_row": lambda: GenerationExplorer().still(),
 }
 
 if __name__ == "__main__":

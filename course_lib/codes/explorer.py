@@ -94,7 +94,7 @@ class CodeExplorer(Explorer):
             some = [entries[round(n)] for n in torch.linspace(0, len(entries) - 1, min(columns, len(entries))).tolist()]
             codes = self.codes[scene].repeat(len(some), 1, 1)
             codes[:, slot, book] = torch.tensor([synonyms[0] for _, synonyms in some])
-            titles = [f"{synonyms[0]}\n{textwrap.fill(in_words(meaning), 22)}" for meaning, synonyms in some]
+            titles = [f"{synonyms[0]}\n{_narrow(in_words(meaning))}" for meaning, synonyms in some]
             rows[f"codebook {book + 1}"] = self._paint(codes), titles
         return edits_figure(self.rebuilt[self.spare.index, scene], rows)
 
@@ -144,3 +144,8 @@ class CodeExplorer(Explorer):
             many = leave_out(many, self.spare_slot[self.scene.index].expand(len(many)))
         with one_thread():
             return paint_codes(self.model, many, size).view(*codes.shape[:-2], 3, size, size)
+
+
+def _narrow(words: str, width: int = 22) -> str:
+    """Words on lines as narrow as a small picture; what stands between commas starts a line, and no word is cut."""
+    return "\n".join(textwrap.fill(part, width, break_long_words=False) for part in words.split(", "))

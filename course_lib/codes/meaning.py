@@ -102,9 +102,10 @@ class Dictionary:
         return tuple(_fewest(table[codebook, code], sure) for table in self.counts)
 
     def entries(self, codebook: int, sure: float = SURE, least: int = 1) -> dict[Meaning, list[int]]:
-        """All meanings that occur, each with its codes, the most used first: the codes of one meaning are *synonyms*. Meanings stand in the
-        order of their values, what is not said last; the factor comes first that the codebook tells most often. Only codes of at least `least` objects count.
-        Raises `BadInput` if there is none, and for a codebook that is not there.
+        """All meanings that occur, each with its codes, the most used first: the codes of one meaning are *synonyms*.
+
+        Meanings stand in the order of their values, what is not said last; the factor comes first that the codebook tells
+        most often. Only codes of at least `least` objects count. Raises `BadInput` if there is none, and for a codebook that is not there.
         """
         if not 0 <= codebook < len(self.uses):
             raise BadInput(f"there are codebooks 0 to {len(self.uses) - 1}, not {codebook}.")

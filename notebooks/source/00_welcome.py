@@ -30,7 +30,7 @@ course_map()
 # - **tokens**: the 576 vision tokens of CLIP are squeezed into 16 to 144.
 #
 # The two arrows at the bottom are the axes of every part. **Rate** is what passes the bottleneck, in nats or bits. **Distortion** is what gets lost: an error, or something
-# that can no longer be done. A dashed box is a part that is still to come. This copy of the course has Parts I and II.
+# that can no longer be done. A dashed box is a part that is still to come. This copy of the course has Parts I and II and most of Part III.
 
 # %% [markdown]
 # ## 2 · A first slider: Part I
@@ -162,6 +162,9 @@ figure
 # | 03 β-VAE | {{minutes.03_vae_beta:.1f}} | the price of a nat, and the price at which nothing is bought |
 # | 04 slot attention | {{minutes.04_slot_attention:.1f}} | slots that compete for what they see, one step by hand |
 # | 05 scenes and slots | {{minutes.05_scenes_and_slots:.1f}} | objects found without a label, and four ways in which that fails |
+# | 06 vector quantization | {{minutes.06_vector_quantization:.1f}} | a list of words, and a network that learns to choose one |
+# | 07 semantic VQ | {{minutes.07_semantic_vq:.1f}} | objects as words, and an editor for them |
+# | 08 codes to scenes | {{minutes.08_codes_to_scenes:.1f}} | scenes that nobody drew, judged by a rule that nobody told |
 #
 # Each notebook has a copy with solutions in the folder `notebooks/solutions`. The lecture slides are built by `make slides` and open without a network.
 
