@@ -61,8 +61,8 @@ def check_exchange(answer) -> None:
 def information_target() -> Figure:
     """Mutual information as a share of the factor's entropy, 3 bits, of four invented codebooks."""
     values = torch.arange(8).repeat_interleave(32)
-    books = {"one code\nper value": values, "four codes\nper value": 4 * values + torch.arange(256) % 4,
-             "one code\nper pair": values // 2, "knows\nnothing": torch.arange(256) % 32}
+    books = {"1 code\na value": values, "4 codes\na value": 4 * values + torch.arange(256) % 4,
+             "1 code\na pair": values // 2, "knows\nnothing": torch.arange(256) % 32}
     shares = torch.tensor([[_information(codes, values) / 3 for codes in books.values()]])
     return table_figure(shares, ["share of 3 bits"], list(books), "target", "share")
 

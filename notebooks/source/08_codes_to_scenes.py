@@ -212,7 +212,7 @@ positions_figure(spent, [str(m + 1) for m in range(prior.codebooks)], ceiling=ma
 
 # %% [markdown]
 # Of {{codes.nominal_nats:.0f}} nats the transformer needs {{codes.prior_nats:.1f}} ({{codes.prior_bits:.0f}} bits): most of the room in 16 codes is never used, since codes know of each other. Counting alone needs {{codes.independent_nats:.1f}}.
-# The bars (four codebooks in each slot) say where the nats go. The first code of all costs {{codes.first_code_nats:.1f}} of $\ln 512 = 6.2$; within a slot codes get cheaper, from {{codes.first_book_nats:.1f}} on average for the first to {{codes.last_book_nats:.1f}} for the last: after three codes of an object the fourth is mostly settled.
+# The bars (four codebooks in each slot) say where the nats go. The first code of all costs {{codes.first_code_nats:.1f}} of $\ln 512 = 6.2$; within a slot the first codebook costs {{codes.first_book_nats:.1f}} on average and the last {{codes.last_book_nats:.2f}}: after three codes of an object the fourth is mostly settled.
 #
 # But the entropy of the world is {{codes.world_nats:.2f}}. What are the other nats for? Let $S$ be the scene and $C$ its codes. Both sides of the following are the entropy of the pair $(S, C)$, minus $H(S \mid C)$:
 #
@@ -240,7 +240,7 @@ claim("codes.shuffled_surplus", measure_nll(prior, disorder)["nll"] - measure_nl
 
 # %% [markdown]
 # In {{codes.same_scene_again:.0%}} of the scenes; of single codes {{codes.same_code_again:.0%}} agree. These are synonyms, seen directly. And next to nothing is lost: painted from its codes and read back, {{codes.read_back:.1%}} of 200 scenes are exactly the scene that went in. So here nearly all of the surplus is spelling, and what the prior has not learned.
-# A synonym is no harm to the picture, but it makes the prior's work harder: a rule about 8 colours becomes a rule about hundreds of codes.
+# A synonym is no harm to the picture, but it makes the prior's work harder: a rule about 8 colours becomes a rule about many more codes.
 #
 # The order is a matter of the prior alone: shuffle the slots of a scene, and the decoder, which sees a set, paints the same picture (largest difference {{codes.shuffled_picture:.1g}}). The prior, which reads a sequence, is surprised by {{codes.shuffled_surplus:.0f}} nats: it has learned to expect reading order.
 
