@@ -459,6 +459,47 @@ def my_perplexity(indices, codes):
 check.perplexity(my_perplexity)
 
 # %% [markdown]
+# ### A price for every word
+#
+# A codebook is a *budget*: sixteen words, and not one more. Part I had another idea: let every nat cost something, and see what is bought. Words can have a price as well. Choose a code by its distance plus the price of its name,
+#
+# $$k = \arg\min_j \; \lVert z - e_j \rVert^2 + w \ln \frac{1}{p_j},$$
+#
+# where $p_j$ says how often code $j$ is used (**entropy-constrained** vector quantisation, Chou et al. 1989). Of two codes that would do, the more frequent one is chosen, becomes more frequent still, and the other dies out. **Predict first:** 16 codes on our five clusters, five starts. How many words are left at $w = 1$? And at $w = 8$?
+
+# %%
+prices = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+def priced(weight, seed):
+    """Rate in bits, distortion and number of words after 300 steps."""
+    quantizer = plane.codebook(16, seed, decay=0.9, restart=0, rate_weight=weight)
+    plane.train(quantizer, x, 300, seed=seed)
+    chosen = quantizer.eval()(x)
+    return float(entropy_bits(quantizer.counts(chosen.indices)[0])), float((chosen.quantized - x).square().sum(1).mean()), len(chosen.indices.unique())
+
+
+market = torch.tensor([[priced(weight, seed) for weight in prices] for seed in range(5)])  # (seeds, prices, 3)
+sweep_figure(prices, {"entropy-coded rate, bits": {"16 codes": market[..., 0]}, "distortion": {"16 codes": market[..., 1]}}, "price of a word, w", log=False)
+
+# %%
+none, one, eight = (market[:, prices.index(price)] for price in (0.0, 1.0, 8.0))
+claim("codes.priced_bits_none", none[:, 0].mean(), above=3.5, below=4, unit="bits")
+claim("codes.priced_distortion_none", none[:, 1].mean(), above=0.06, below=0.1)
+claim("codes.priced_words_one", one[:, 2].mean(), above=4.9, below=5.1)
+claim("codes.priced_bits_one", one[:, 0].mean(), above=1.8, below=1.9, unit="bits")
+claim("codes.priced_distortion_one", one[:, 1].mean(), above=0.17, below=0.21)
+claim("codes.priced_bits_eight", eight[:, 0].max(), above=-0.001, below=0.001, unit="bits")
+claim("codes.priced_distortion_eight", eight[:, 1].mean(), above=3, below=3.3)
+claim("codes.told_five", sum(bool(run.error[-1] < 0.25) for run in tried[5]) / 5, above=0.1, below=0.9)
+
+# %% [markdown]
+# Without a price all sixteen stay: {{codes.priced_bits_none:.2f}} bits at a distortion of {{codes.priced_distortion_none:.3f}}. At $w = 1$ there are {{codes.priced_words_one:.0f}} words left, one for each cluster, from *every* start: {{codes.priced_bits_one:.2f}} bits, distortion {{codes.priced_distortion_one:.3f}}. Nobody said five. (Section 2 did say five to k-means, and {{codes.told_five:.0%}} of its starts found them.)
+# At $w = 8$ one word is left for everything: {{codes.priced_bits_eight:.0f}} bits, and the distortion {{codes.priced_distortion_eight:.2f}} is the variance of the data. That is the collapse of notebook 03, and for the same reason: a price on the rate is a β.
+#
+# In this course: `ProductQuantizer(rate_weight=w)`. The price is 0 unless you set it. Notebook 07 sets it, so that its codebooks do not fill with words that mean the same.
+
+# %% [markdown]
 # ## 7 · Product codes: four small codebooks or one large one?
 #
 # For 36 bits one codebook would need $2^{36}$ codes of 64 numbers: 18 terabytes, most of them never seen in training. A **product code** (Jégou et al. 2011) cuts the vector into $M$ parts and gives each its own small codebook: 4 parts of 16 numbers with 512 codes each say one of $512^4 = 2^{36}$ things, and the table has 32 768 numbers. That is the course's default, $4 \times 512 \times 16$.
@@ -699,10 +740,11 @@ claim("codes.strong_used", mean_of(strong, "perplexity")[-1], above=4, below=8)
 # - The true gradient of a choice is zero. Straight through is the slope of the staircase seen from afar: a point that no code fits hops, and says {{codes.dither_mean:.2f}} on average where 0.8 is wanted.
 # - Commitment is the missing curvature of the task loss, and the friction between point and code: no swing from {{codes.calm_weight:.2f}} on in our pair, as computed beforehand. Networks choose the size of $z$ to fit it.
 # - An index costs $\log_2 K$ bits nominally and $H$ when entropy-coded ({{codes.entropy_clusters:.3f}} against 2.32 for the clusters).
+# - A price for every word ($w = 1$) leaves {{codes.priced_words_one:.0f}} of 16 codes, one for each cluster; too high a price leaves one: a price on the rate is a β.
 # - On slots that were not trained for it, 36 bits of a product code lose as much as 10 bits of one codebook, because the parts share {{codes.parts_shared:.1f}} bits of {{codes.parts_alone:.1f}}. Both keep the places of the objects and lose their colours.
 # - Dead codes show in the usage, a codebook that is drawn anew for ever only in the share that is redrawn ({{codes.trap_redrawn_trapped:.0%}}), and too strong a commitment only in the ratio of gap and error.
 #
 # You have words. Notebook 07 teaches slots to speak in them: encoder, product codes and decoder trained together, so that a word may come to mean *red* or *upper left*.
 #
 # **References.** A. van den Oord et al., *Neural Discrete Representation Learning* (2017), sec. 3.1–3.2, eq. 1–3, appendix A.1: VQ-VAE. Y. Bengio et al., *Estimating or Propagating Gradients Through Stochastic Neurons* (2013): straight through. S. Lloyd, *Least Squares Quantization in PCM* (1982). H. Jégou et al., *Product Quantization for Nearest Neighbor Search*
-# (2011), sec. II. P. Dhariwal et al., *Jukebox* (2020): restart of dead codes. D. Huffman, *A Method for the Construction of Minimum-Redundancy Codes* (1952). T. Cover & J. Thomas, *Elements of Information Theory* (2006), sec. 5.3–5.6, 10.1.
+# (2011), sec. II. P. Dhariwal et al., *Jukebox* (2020): restart of dead codes. P. Chou, T. Lookabaugh & R. Gray, *Entropy-Constrained Vector Quantization* (1989). D. Huffman, *A Method for the Construction of Minimum-Redundancy Codes* (1952). T. Cover & J. Thomas, *Elements of Information Theory* (2006), sec. 5.3–5.6, 10.1.
