@@ -56,12 +56,14 @@ class CodeExplorer(Explorer):
         slot = 1 + (int(self.spare_slot[scene - 1]) == 0) if slot is None else slot  # the first that is not the spare one
         choose = stops([0], "code", width="28em")
         choose.options = self._options(codebook)
+        # a list and no slider: where a code has no synonym there is nothing to slide
+        which = widgets.Dropdown(options=counted[3], description="synonym", layout={"width": "10em"}, style={"description_width": "initial"})
         keep = widgets.ToggleButtons(options=["keep", "leave out"], description="spare slot",
                                      style={"button_width": "6em", "description_width": "initial"})
         super().__init__(
             self._picture.figure, self._picture.moving, scene=stops(counted[0], "scene", scene, width="11em"),
             slot=stops(counted[1], "slot", slot, width="10em"), codebook=stops(counted[2], "codebook", codebook, width="12em"),
-            code=choose, synonym=stops(counted[3], "synonym", width="12em"), spare=keep)
+            code=choose, synonym=which, spare=keep)
 
     def update(self) -> str:
         if self.codebook.value != self._listed:  # another codebook has other codes: its slider starts anew, with nothing changed
