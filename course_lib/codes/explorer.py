@@ -64,6 +64,7 @@ class CodeExplorer(Explorer):
             self._picture.figure, self._picture.moving, scene=stops(counted[0], "scene", scene, width="11em"),
             slot=stops(counted[1], "slot", slot, width="10em"), codebook=stops(counted[2], "codebook", codebook, width="12em"),
             code=choose, synonym=which, spare=keep)
+        self.box.children[0].layout.flex_flow = "row wrap"  # six controls are wider than a page
 
     def update(self) -> str:
         if self.codebook.value != self._listed:  # another codebook has other codes: its slider starts anew, with nothing changed
