@@ -20,6 +20,7 @@ from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
 from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
+from course_lib.core.muon import Muon
 from course_lib.core.run import settings_of
 from course_lib.core.training import History, Run, train
 from course_lib.core.weights import find_weights, save_weights
@@ -35,7 +36,7 @@ def make_optimizers(prior: Prior, lr: float) -> list[Optimizer]:
     matrices = [p for p in prior.blocks.parameters() if p.ndim == 2]
     chosen = set(matrices)
     others = [p for p in prior.parameters() if p not in chosen]
-    return [torch.optim.Muon(matrices, lr=lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+    return [Muon(matrices, lr),
             torch.optim.Adam(others, lr=lr, betas=(0.9, 0.99), fused=True)]
 
 

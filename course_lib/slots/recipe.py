@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
+from course_lib.core.muon import Muon
 from course_lib.core.run import settings_of
 from course_lib.core.training import History, Run, train
 from course_lib.core.weights import save_weights
@@ -111,7 +112,7 @@ def make_optimizers(model: nn.Module, lr: float, matrices: str = "muon", pace: M
     adam = torch.optim.Adam(others, lr=lr, betas=(0.9, 0.99), fused=True)
     if matrices == "adam":
         return [adam]
-    return [torch.optim.Muon(flat, lr=lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"), adam]
+    return [Muon(flat, lr), adam]
 
 
 def warm_up_and_decay(optimizer: Optimizer, steps: int, warmup: int = WARMUP) -> LambdaLR:
