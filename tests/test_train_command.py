@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.utils import get_method
 from omegaconf import OmegaConf
 
 from course_lib import train
@@ -170,6 +171,23 @@ def test_help_names_experiments_keys_and_examples(command):
     for words in ["latents", "decoder", "autoencoder", "vae", "resume: never", "out: outputs", "tracker: tensorboard",
                   "accelerate launch", "model.beta=10"]:
         assert words in output
+
+
+@pytest.mark.parametrize("name", train.experiments())
+def test_every_experiment_is_whole(name, command):
+    """Its settings come together, each of them has a value, and the recipe it names is there."""
+    code, output, error = command(f"experiment={name}", "--cfg", "job", "--resolve", tiny=False)
+    assert (code, error) == (0, "")
+    cfg = OmegaConf.create(output)
+    assert callable(get_method(cfg.recipe)) and not OmegaConf.missing_keys(cfg)
+    assert train.experiments()[name].startswith("Part I")
+
+
+def test_every_folder_of_python_is_a_package():
+    """setuptools leaves out folders without __init__.py, and then an installed course lacks them; a checkout does not."""
+    library = Path(train.__file__).parent
+    folders = {file.parent for file in library.rglob("*.py")}
+    assert len(folders) > 4 and [folder.name for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
 @pytest.mark.parametrize("name", ["latents", "decoder", "autoencoder", "vae"])

@@ -14,6 +14,7 @@ from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_weights, read_card
+from course_lib.slots.loaders import create_datasets
 from course_lib.slots.losses import sharing, usage
 from course_lib.slots.recipe import start_chance
 from course_lib.slots.scenes import Shapes
@@ -77,10 +78,16 @@ def test_killed_and_resumed_equals_never_killed(experiment, command, history, mo
     assert read_card(killed / f"{experiment}_rules")["sha256"] == read_card(whole / f"{experiment}_rules")["sha256"]
 
 
-def test_other_worlds(command, tmp_path):
+@pytest.mark.parametrize(("world", "slots"), [("shapes", 4), ("multi_dsprites", 6)])
+def test_other_worlds(world, slots, command, tmp_path):
     """As the seed writes it: dataset.name=multi_dsprites model.num_slots=6."""
-    assert command(*settings("svq", "dataset.name=multi_dsprites", "model.num_slots=6", "epochs=1", "tracker=none")) == (0, "")
-    assert load_weights(tmp_path / "o/svq_multi_dsprites").num_slots == 6
+    assert command(*settings("svq", f"dataset.name={world}", f"model.num_slots={slots}", "epochs=1", "tracker=none")) == (0, "")
+    card, model = read_card(tmp_path / f"o/svq_{world}"), load_weights(tmp_path / f"o/svq_{world}")
+    _, held_out = create_datasets(world, 32)
+    assert model.num_slots == slots and card["metrics"] == pytest.approx(measure(model, held_out.batch(range(8))), abs=1e-6)
+
+
+def test_a_world_that_is_not_there(command):
     code, error = command(*settings("svq", "dataset.name=clevr6"))
     assert code == 2 and error == "error: dataset.name must be one of rules, shapes, multi_dsprites, not 'clevr6'.\n"
 
