@@ -4,6 +4,7 @@ The list is tests/seed_promises.toml; a part that comes later adds its document 
 """
 
 import ast
+import re
 import shlex
 import tomllib
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from pathlib import Path
 import hydra
 import pytest
 
+from course_lib.codes.ablations import CHANGES
 from course_lib.train import CONFIGS, experiments
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,6 +21,7 @@ DOCUMENTS = tomllib.loads((ROOT / "tests/seed_promises.toml").read_text(encoding
 PROMISES = [(f"{number}: {row.get('promise', '?')}", row)
             for number, document in DOCUMENTS.items() for row in document["promises"]]
 PART_OF = {"004": "latents", "001": "slots", "000": "codes", "002": "tokens", "003": "tokens"}
+README_COMMANDS = re.findall(r"^python -m course_lib\.train (?!--help).*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
 FULFILMENT = {"tests", "commands", "files", "says"}
 
 
@@ -60,9 +63,10 @@ def wrong_with_command(command: str) -> list[str]:
     names = [word.removeprefix("experiment=") for word in settings if word.startswith("experiment=")]
     if len(names) != 1 or names[0] not in experiments():
         return [f"there is no such experiment: {command}"]
+    words = [word.split(",")[0] if "-m" in settings else word for word in settings if word != "-m"]  # of a sweep the first run
     try:
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            hydra.compose("train", overrides=[word for word in settings if word != "-m"])
+            hydra.compose("train", overrides=words)
     except hydra.errors.HydraException as error:
         return [f"{command}: {error}"]
     return []
@@ -78,6 +82,18 @@ def test_every_part_that_is_lectured_keeps_the_promises_of_its_documents():
     there = {number for number, part in PART_OF.items() if find_spec(f"course_lib.{part}") and find_spec(f"course_lib.{part}.slides")}
     assert there <= DOCUMENTS.keys() <= PART_OF.keys()
     assert all(len(document["promises"]) >= 10 and document["name"] for document in DOCUMENTS.values())
+
+
+@pytest.mark.parametrize("command", README_COMMANDS)
+def test_what_readme_says_can_be_typed(command):
+    assert wrong_with_command(" ".join(shlex.split(command, comments=True))) == []
+    asked = [word.removeprefix("change=").split(",") for word in command.split() if word.startswith("change=")]
+    assert all(change in CHANGES for several in asked for change in several)
+
+
+def test_readme_has_a_command_for_every_kind_of_code():
+    typed = {word.removeprefix("experiment=") for command in README_COMMANDS for word in command.split() if word.startswith("experiment=")}
+    assert {"latents", "slots_shapes", "svq", "vqvae", "svq_prior", "svq_ablation", "atlas"} <= typed
 
 
 def test_no_promise_stands_twice():
@@ -96,6 +112,7 @@ def test_no_promise_stands_twice():
     ({"promise": "x", "commands": ["python -m course_lib.nowhere"]}, "cannot be run"),
     ({"promise": "x", "commands": ["python -m course_lib.core.style"]}, "cannot be run"),
     ({"promise": "x", "commands": ["python -m course_lib.train experiment=gan"]}, "no such experiment"),
+    ({"promise": "x", "commands": ["python -m course_lib.train -m experiment=vae model.gamma=1,2"]}, "gamma"),
     ({"promise": "x", "commands": ["python -m course_lib.train experiment=vae model.gamma=1"]}, "gamma")])
 def test_the_judge_itself(row, complaint):
     assert any(complaint in found for found in wrong_with(row))
