@@ -17,7 +17,7 @@ from course_lib.codes.moving import CodePicture, words_of_change
 from course_lib.codes.svq import SVQ
 from course_lib.codes.world import RuleWorld
 from course_lib.core.errors import BadInput
-from course_lib.core.explorer import Explorer, stops
+from course_lib.core.explorer import Explorer, choice, stops
 from course_lib.core.threads import one_thread
 from course_lib.core.weights import load_pretrained
 from course_lib.slots.loaders import HELD_OUT
@@ -58,13 +58,10 @@ class CodeExplorer(Explorer):
         choose.options = self._options(codebook)
         # a list and no slider: where a code has no synonym there is nothing to slide
         which = widgets.Dropdown(options=counted[3], description="synonym", layout={"width": "10em"}, style={"description_width": "initial"})
-        keep = widgets.ToggleButtons(options=["keep", "leave out"], description="spare slot",
-                                     style={"button_width": "6em", "description_width": "initial"})
         super().__init__(
             self._picture.figure, self._picture.moving, scene=stops(counted[0], "scene", scene, width="11em"),
             slot=stops(counted[1], "slot", slot, width="10em"), codebook=stops(counted[2], "codebook", codebook, width="12em"),
-            code=choose, synonym=which, spare=keep)
-        self.box.children[0].layout.flex_flow = "row wrap"  # six controls are wider than a page
+            code=choose, synonym=which, spare=choice(["keep", "leave out"], "spare slot"))
 
     def update(self) -> str:
         if self.codebook.value != self._listed:  # another codebook has other codes: its slider starts anew, with nothing changed

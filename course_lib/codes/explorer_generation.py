@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import ipywidgets as widgets
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -15,7 +14,7 @@ from course_lib.codes.prior import CodePrior, Independent, Prior
 from course_lib.codes.svq import SVQ
 from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
-from course_lib.core.explorer import Explorer, stops
+from course_lib.core.explorer import Explorer, choice, stops
 from course_lib.core.threads import one_thread
 from course_lib.core.weights import load_pretrained
 
@@ -47,8 +46,7 @@ class GenerationExplorer(Explorer):
         for each in self.priors.values():
             check_pair(self.model, each, self.world.resolution)
         self._picture = GenerationPicture(self.world.entropy, self.world.lawful_by_chance)
-        by = widgets.ToggleButtons(options=[(name, key) for key, name in NAMES.items()], description="prior",
-                                   style={"button_width": "9em", "description_width": "initial"})
+        by = choice([(name, key) for key, name in NAMES.items()], "prior")
         few = [k for k in FEW if k < prior.codes] + [prior.codes]
         super().__init__(
             self._picture.figure, self._picture.moving, temperature=stops(TEMPERATURES, "temperature", 1.0, width="20em"),

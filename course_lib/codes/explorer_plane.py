@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.figure import Figure
 
 from course_lib.codes.figures_plane import MOST, Cells
 from course_lib.codes.plane import History, clusters, codebook, train, untrained
-from course_lib.core.explorer import Explorer, stops
+from course_lib.core.explorer import Explorer, choice, stops
 from course_lib.core.style import DASH, PALETTE, new_figure
 
 CODES = (2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
@@ -80,12 +79,10 @@ class VoronoiExplorer(Explorer):
 
     def __init__(self, codes: int = 8, commitment: float = 0.25):
         self._picture = VoronoiPicture()
-        restart = widgets.ToggleButtons(options=[("drawn anew", 0.1), ("left alone", 0.0)], description="unused codes",
-                                        style={"button_width": "6.5em", "description_width": "initial"})
+        restart = choice([("drawn anew", 0.1), ("left alone", 0.0)], "unused codes")
         super().__init__(self._picture.figure, self._picture.moving, codes=stops(list(CODES), "codes", codes, width="17em"),
                          commitment=stops(list(WEIGHTS), "commitment", commitment, width="20em"), step=stops(list(STEPS), "step", width="20em"),
                          seed=stops(list(range(SEEDS)), "start", width="14em"), restart=restart)
-        self.box.children[0].layout.flex_flow = "row wrap"  # five controls are wider than a page
 
     def update(self) -> str:
         self._picture.set(self._story(self.commitment.value), self.step.value, self.commitment.value)

@@ -61,7 +61,8 @@ class Explorer:
             control.add_class(f"explorer-{name}")
             control.observe(self._moved, "value")
             setattr(self, name, control)
-        self.box = widgets.VBox([widgets.HBox([*controls.values(), *extras]), self.picture, self.words])
+        row = widgets.HBox([*controls.values(), *extras], layout=widgets.Layout(flex_flow="row wrap"))  # else squashed into one line
+        self.box = widgets.VBox([row, self.picture, self.words])
         self._moved()
 
     def update(self) -> str:
@@ -93,3 +94,8 @@ def stops(values: list, description: str, value=None, form: str = "g", width: st
         options=options, value=options[0][1] if value is None else value, description=description,
         continuous_update=True, layout=widgets.Layout(width=width), style={"description_width": "initial"},
     )
+
+
+def choice(options: list, description: str) -> widgets.ToggleButtons:
+    """Buttons side by side, one of which is pressed; each as wide as its words, which a width in em would cut off."""
+    return widgets.ToggleButtons(options=options, description=description, style={"button_width": "auto", "description_width": "initial"})

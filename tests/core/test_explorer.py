@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_lib.core.explorer import Explorer, stops
+from course_lib.core.explorer import Explorer, choice, stops
 from course_lib.core.style import new_figure
 
 
@@ -100,6 +100,7 @@ def test_box_and_classes(tiny):
     """What the page is made of, and by what the browser test finds it; nothing that ipywidgets 7 does not have."""
     controls, picture, words = tiny.box.children
     assert controls.children == (tiny.height, tiny.loud) and (picture, words) == (tiny.picture, tiny.words)
+    assert controls.layout.flex_flow == "row wrap"  # what is wider than the page goes to the next line
     assert "explorer-height" in tiny.height._dom_classes and "explorer-picture" in picture._dom_classes
     assert "explorer-words" in words._dom_classes and tiny.height.continuous_update
     known = {"Layout", "HBox", "VBox", "Image", "HTML", "SelectionSlider", "Checkbox"}
@@ -119,6 +120,11 @@ def test_stops():
     assert stops([3.0, 4.0], "n").value == 3.0
     with pytest.raises(Exception):
         slider.value = 2.0  # not a stop
+
+
+def test_choice():
+    buttons = choice([("drawn anew", 0.1), ("left alone", 0.0)], "unused codes")
+    assert buttons.value == 0.1 and buttons.description == "unused codes" and buttons.style.button_width == "auto"
 
 
 def test_a_subclass_must_say_what_it_shows():
