@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from course_lib.codes.explorer import CodeExplorer
 from course_lib.codes.explorer_generation import GenerationExplorer
+from course_lib.codes.explorer_plane import VoronoiExplorer
 from course_lib.core.map import course_map
 from course_lib.core.paths import DATA, atomic
 from course_lib.latents.figures import rate_distortion_figure
@@ -22,6 +24,13 @@ def film(train: Callable) -> Figure:
     return film_figure(taken.taken, taken.z, taken.outputs.squeeze(-1).numpy(), MIXTURE)
 
 
+def edits() -> Figure:
+    """The row of stills of notebook 07: one object without the spare slot, a row for each codebook, some of its codes."""
+    explorer = CodeExplorer(scene=2)
+    explorer.spare.value = "leave out"
+    return explorer.still()
+
+
 PICTURES = {
     "course_map": course_map,
     "decoder_film": lambda: film(train_decoder),
@@ -30,6 +39,8 @@ PICTURES = {
     "rate_distortion": lambda: rate_distortion_figure(curve(), view().betas, view().rate, view().distortion, MIXTURE),
     "iterations_row": lambda: IterationExplorer().still(),
     "slots_row": lambda: SlotExplorer().still(),
+    "voronoi_grid": lambda: VoronoiExplorer().still(),
+    "codes_grid": edits,
     "generation_row": lambda: GenerationExplorer().still(),
 }
 

@@ -55,7 +55,7 @@ class CodeExplorer(Explorer):
         counted = [list(range(1, many + 1)) for many in (len(self.codes), self.model.num_slots, quantizer.codebooks, SYNONYMS)]
         slot = 1 + (int(self.spare_slot[scene - 1]) == 0) if slot is None else slot  # the first that is not the spare one
         choose = stops([0], "code", width="28em")
-        choose.options = self._options(codebook)
+        choose.options, choose.readout = self._options(codebook), False  # what a code says is too long for it, and stands below the picture
         # a list and no slider: where a code has no synonym there is nothing to slide
         which = widgets.Dropdown(options=counted[3], description="synonym", layout={"width": "10em"}, style={"description_width": "initial"})
         super().__init__(
@@ -147,5 +147,6 @@ class CodeExplorer(Explorer):
 
 
 def _narrow(words: str, width: int = 22) -> str:
-    """Words on lines as narrow as a small picture; what stands between commas starts a line, and no word is cut."""
-    return "\n".join(textwrap.fill(part, width, break_long_words=False) for part in words.split(", "))
+    """Words on lines as narrow as a small picture; what stands between commas starts a line, lists break after a stroke, and no word is cut."""
+    lines = [textwrap.fill(part.replace("/", "/ "), width, break_long_words=False) for part in words.split(", ")]
+    return "\n".join(lines).replace("/ ", "/")

@@ -367,6 +367,12 @@ explorer.show()
 
 # %% [markdown]
 # The same as stills, without a kernel or a slider:
+#
+# <details><summary>Reading without a kernel? These are the stills.</summary>
+#
+# ![The plane with its points, codes and cells, a row for each of the commitment weights 0, 0.25, 1 and 8, a column for each of the steps 0, 12 and 80; all rows begin alike; at step 80 the points of weight 0 gather along the borders of the cells, those of 0.25 lie scattered beyond their codes, those of 1 lie on their targets, and at 8 points and codes still huddle in the middle](../data/pictures/voronoi_grid.png)
+#
+# </details>
 
 # %%
 explorer.still()

@@ -271,6 +271,12 @@ explorer.show()
 
 # %% [markdown]
 # The same without a kernel: one object, a row for each codebook, some of its codes. A white line runs around what changed; below each number stands what the code says.
+#
+# <details><summary>Reading without a kernel? These are the stills.</summary>
+#
+# ![One scene with one code of its orange circle replaced, a row for each of four codebooks and a column for each code: some codes give it another colour or another place, some paint it as another shape or a second time, and some change nothing](../data/pictures/codes_grid.png)
+#
+# </details>
 
 # %%
 explorer.spare.value = "leave out"

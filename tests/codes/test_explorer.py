@@ -151,6 +151,12 @@ def test_the_picture_is_a_png_of_one_size_and_the_still_has_a_row_for_each_codeb
     assert [axes.get_ylabel() for axes in figure.axes[::5]] == [f"codebook {book}" for book in (1, 2, 3, 4)]
 
 
+def test_what_a_code_says_fits_above_its_picture():
+    words = "small orange/green/cyan/pink circle, lower row"
+    lines = module._narrow(words).splitlines()
+    assert lines == ["small orange/green/", "cyan/pink circle", "lower row"] and max(map(len, lines)) <= 22
+
+
 def test_default_weights_scenes_and_first_slot(model, monkeypatch):
     asked = []
     monkeypatch.setattr(module, "load_pretrained", lambda name, expect: asked.append((name, expect)) or model)
