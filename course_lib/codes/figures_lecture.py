@@ -86,8 +86,8 @@ class EditPicture:
     def __init__(self, codebooks: int = 4):
         self.figure = new_figure(11.5, 4.2, layout="none")
         self.before, self.after = (self._axes(place) for place in (0.1, 3.8))
-        self.head = self.figure.text(7.6 / 11.5, 4.05 / 4.2, "", size=15, va="top", weight="bold")
-        self.lines = [self.figure.text(7.6 / 11.5, (3.45 - 0.86 * book) / 4.2, "", size=14, va="top", linespacing=1.3)
+        self.head = self.figure.text(7.6 / 11.5, 4.05 / 4.2, "", size=16, va="top", weight="bold")
+        self.lines = [self.figure.text(7.6 / 11.5, (3.45 - 0.86 * book) / 4.2, "", size=15, va="top", linespacing=1.3)
                       for book in range(codebooks)]
 
     def set(self, before: Float[Tensor, "3 height width"], after: Float[Tensor, "3 height width"], slot: int, book: int | None,
@@ -100,7 +100,7 @@ class EditPicture:
         self.head.set_text(f"slot {slot + 1} says")
         for number, (line, (code, meaning)) in enumerate(zip(self.lines, codes)):
             here = number == book
-            line.set(text=f"{'▸' if here else '  '} book {number + 1}, code {code}\n{textwrap.indent(textwrap.fill(meaning, 34), '     ')}",
+            line.set(text=f"{'▸' if here else '  '} book {number + 1}, code {code}\n{textwrap.indent(textwrap.fill(meaning, 31), '     ')}",
                      weight="bold" if here else "normal", color="black" if here else GREY)
 
     def _axes(self, left: float) -> Axes:

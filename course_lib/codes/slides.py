@@ -138,9 +138,8 @@ def against_patches(many: int = 8) -> Figure:
         bare = edits.without_spare(svq())
         by_slot = paint_codes(svq(), exchange(bare.scenes, bare.slot, bare.donor, range(4))[:many])
         by_patch = paint_codes(patches(), exchange_patches(patches(), world(), edits)[0][:many])
-    rows = {"before": edits.before[:many], "wanted": edits.target[:many]}
-    rows = {name: world().compose(states)["image"] for name, states in rows.items()}
-    figure = versus_figure(rows | {"slots": by_slot, "patches": by_patch}, {"slots": "wanted", "patches": "wanted"})
+    rows = {"wanted": world().compose(edits.target[:many])["image"], "slots": by_slot, "patches": by_patch}
+    figure = versus_figure(rows, {"slots": "wanted", "patches": "wanted"})
     for axes in figure.axes:
         axes.yaxis.label.set_size(14)
     return figure
@@ -258,7 +257,7 @@ SLIDE_FIGURES = {
     "codes": projected(lambda: rows_of_codes(1, 3), 11, 4.6),
     "knows": projected(knows, 11.5, 3.6),
     "exchanged": projected(exchanged_codes, 11, 2.4),
-    "patches": projected(against_patches, 9, 4.4),
+    "patches": projected(against_patches, 11.5, 3.9),
     "world": projected(lambda: pictures_figure(scenes()["image"][:12], columns=6), 9, 3),
     "exact": projected(exact, 11, 3.6),
     "order": projected(lambda: exact(shuffled=True), 11, 3.6),
