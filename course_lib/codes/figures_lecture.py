@@ -18,6 +18,7 @@ from course_lib.slots.figures import bare, show_picture
 from course_lib.slots.figures_lecture import principal_colours
 
 GREY = "#595959"
+FINE = 220  # places along a side of the plane in a frame
 
 
 def way_figure(image: Float[Tensor, "3 height width"], tokens: Float[Tensor, "rows columns dim"], slots: Float[Tensor, "slots dim"],
@@ -59,7 +60,7 @@ class TwoStarts:
         self.histories = histories
         self.figure = new_figure(11.5, 4.6)
         self.axes = self.figure.subplots(1, len(histories), sharey=True)
-        self.cells = [Cells(axes, limit) for axes in self.axes]
+        self.cells = [Cells(axes, limit, FINE) for axes in self.axes]
         for axes, cells in zip(self.axes, self.cells):
             axes.set(xlim=(-3.4, limit), ylim=(-3.2, 3.2))
             axes.label_outer()
@@ -87,7 +88,7 @@ class EditPicture:
         self.figure = new_figure(11.5, 4.2, layout="none")
         self.before, self.after = (self._axes(place) for place in (0.1, 3.8))
         self.head = self.figure.text(7.6 / 11.5, 4.05 / 4.2, "", size=16, va="top", weight="bold")
-        self.lines = [self.figure.text(7.6 / 11.5, (3.45 - 0.86 * book) / 4.2, "", size=15, va="top", linespacing=1.3)
+        self.lines = [self.figure.text(7.6 / 11.5, (3.45 - 0.86 * book) / 4.2, "", size=14, va="top", linespacing=1.3)
                       for book in range(codebooks)]
 
     def set(self, before: Float[Tensor, "3 height width"], after: Float[Tensor, "3 height width"], slot: int, book: int | None,
@@ -100,7 +101,7 @@ class EditPicture:
         self.head.set_text(f"slot {slot + 1} says")
         for number, (line, (code, meaning)) in enumerate(zip(self.lines, codes)):
             here = number == book
-            line.set(text=f"{'▸' if here else '  '} book {number + 1}, code {code}\n{textwrap.indent(textwrap.fill(meaning, 31), '     ')}",
+            line.set(text=f"{'▸' if here else '  '} book {number + 1}, code {code}\n{textwrap.indent(textwrap.fill(meaning, 28), '     ')}",
                      weight="bold" if here else "normal", color="black" if here else GREY)
 
     def _axes(self, left: float) -> Axes:

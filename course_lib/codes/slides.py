@@ -191,7 +191,7 @@ def accuracy() -> Figure:
 def atlas() -> Figure:
     """A map of slots, coloured by the truth."""
     with one_thread():
-        found = collect(svq(), world(), 400)
+        found = collect(svq(), world(), 250)
         figure = atlas_figure(found, make_maps(found, ["slots"], ["t-sne"]), ["place", "kind", "colour", "size"])
     for axes in figure.axes:
         for text in axes.get_legend().get_texts() if axes.get_legend() else []:
