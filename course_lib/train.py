@@ -4,6 +4,7 @@ Every experiment is a file in course_lib/configs/experiment/ that names its reci
 together file and command line. With several processes: accelerate launch -m course_lib.train experiment=NAME ...
 """
 
+import hashlib
 import math
 import os
 import sys
@@ -23,6 +24,7 @@ from course_lib.core.launch import start_missing_processes
 from course_lib.core.run import check_writable
 
 CONFIGS = Path(__file__).parent / "configs"
+LONGEST = 120  # bytes of a folder's name; file systems take 255, encrypted ones 143
 HYDRA_FLAGS = {"-m", "--multirun", "-c", "--cfg", "-p", "--package", "--resolve", "-i", "--info", "-cd", "--config-dir",
                "--hydra-help", "--version"}
 EXAMPLES = """\
@@ -67,6 +69,19 @@ def experiments() -> dict[str, str]:
     """The experiments that exist, each with the sentence at the top of its file."""
     files = sorted((CONFIGS / "experiment").glob("*.yaml"))
     return {file.stem: file.read_text(encoding="utf-8").splitlines()[1].removeprefix("# ") for file in files}
+
+
+def folder_name(settings: str) -> str:
+    """The settings of one run of a sweep, "lr=0.1,seed=0", as the name of its folder: no strokes, and if it is long, its beginning and
+    a hash of the whole."""
+    name = settings.replace("/", "_").replace("\\", "_")
+    if len(name.encode()) <= LONGEST:
+        return name
+    ending = f"-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+    return name.encode()[: LONGEST - len(ending)].decode(errors="ignore") + ending
+
+
+OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)  # for hydra.sweep.subdir in train.yaml
 
 
 def help_text() -> str:

@@ -85,6 +85,22 @@ def test_sweep_gives_each_run_its_folder(tmp_path, command):
     assert runs == {"epochs=1,experiment=tiny,lr=0.01,model.slope=1", "epochs=1,experiment=tiny,lr=0.01,model.slope=2"}
 
 
+def test_a_sweep_of_many_settings_has_folders_too(tmp_path, command):
+    many = f"slopes=[{','.join(['0.5'] * 100)}]"  # 400 letters; file systems take 255
+    assert command("out=sweep", "-m", "tracker=none", "epochs=1", "model.slope=1,2", many)[0] == 0
+    runs = sorted(file.parent.name for file in (tmp_path / "sweep").glob("*/result.json"))
+    assert len(runs) == 2 and [run[:38] for run in runs] == [f"epochs=1,experiment=tiny,model.slope={slope}" for slope in "12"]
+
+
+@pytest.mark.parametrize(("settings", "name"), [
+    ("lr=0.1,seed=0", "lr=0.1,seed=0"), ("weights=outputs/svq_rules", "weights=outputs_svq_rules"), ("x" * 120, "x" * 120),
+    ("x" * 121, "x" * 111), ("β" * 100, "β" * 55)])
+def test_the_name_of_a_folder_is_short(settings, name):
+    found = train.folder_name(settings)
+    assert len(found.encode()) <= train.LONGEST and found.split("-")[0] == name
+    assert len({found, train.folder_name(settings + "1"), train.folder_name(settings + "2")}) == 3
+
+
 def test_a_folder_may_be_called_2026(tmp_path, command):
     assert command("out=2026", "epochs=1", "tracker=none")[0] == 0
     assert result(tmp_path / "2026")["steps"]["loss"]
