@@ -33,7 +33,7 @@ class CodeExplorer(Explorer):
 
     Controls: `scene`, `slot` and `codebook` (from 1), `code`, `synonym` and `spare`. The stops of `code` are what the codes of this
     codebook say, in order; its first stop leaves the scene as it is. `synonym` chooses among the codes that say the same, the most used
-    first, and starts again after the last. `spare` is "keep", or "leave out": without the slot that changes the picture least.
+    first, and starts again after the last; it is not shown if no two codes say the same. `spare` is "keep", or "leave out": without the slot that changes the picture least.
     model: by default the shipped `svq_rules`. dictionary: what its codes mean, by default counted on 2000 held-out scenes.
     Raises `BadInput` if the dictionary is of other codebooks, or has no code with at least 5 objects.
     """
@@ -58,6 +58,8 @@ class CodeExplorer(Explorer):
         choose.options, choose.readout = self._options(codebook), False  # what a code says is too long for it, and stands below the picture
         # a list and no slider: where a code has no synonym there is nothing to slide
         which = widgets.Dropdown(options=counted[3], description="synonym", layout={"width": "10em"}, style={"description_width": "initial"})
+        if all(len(codes) == 1 for entries in self._entries for _, codes in entries):
+            which.layout.display = "none"  # as with the shipped weights, where rare codes had a price
         super().__init__(
             self._picture.figure, self._picture.moving, scene=stops(counted[0], "scene", scene, width="11em"),
             slot=stops(counted[1], "slot", slot, width="10em"), codebook=stops(counted[2], "codebook", codebook, width="12em"),
@@ -82,10 +84,11 @@ class CodeExplorer(Explorer):
         start += " (this is the spare slot: without it the picture hardly changes)" * spare
         if spare and fewer:
             return f"{start}. It is left out, so its codes change nothing: choose another slot, or keep it."
+        left = f" Slot {int(self.spare_slot[scene]) + 1}, the spare one, is left out." if fewer else ""
         if new == self.codes[scene, slot, book]:
-            return f"{start}. Nothing is changed. The scene: {'; '.join(said[0])}."
+            return f"{start}. Nothing is changed. The scene: {'; '.join(said[0])}.{left}"
         change = words_of_change(states, read["states"][0], said, bool(read["parsable"][0]))
-        return f"{start}, is replaced by code {new}, {after[book][1]}{self._alike()}. Result: {change}."
+        return f"{start}, is replaced by code {new}, {after[book][1]}{self._alike()}. Result: {change}.{left}"
 
     def still(self, columns: int = 7) -> Figure:
         """The slot that is chosen now: a row for each codebook, some of its codes in the order of the slider."""

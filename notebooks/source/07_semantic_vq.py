@@ -257,7 +257,7 @@ claim("codes.svq_shuffled", knows["shuffled"].abs().max(), below=0.05)
 #
 # ## 7 · Change a code, change the object
 #
-# Now the explorer. For each code it knows the fewest values that 80 % of its objects have: a code may say "red, upper row", or "red/pink circle" if it leaves two colours open. The `code` slider stops at what the codes of this codebook say, in order; `synonym` walks through codes that say the same. **Predict first:** put a code that says another colour into the codebook that knows the colour best. Will the object take the new colour?
+# Now the explorer. For each code it knows the fewest values that 80 % of its objects have: a code may say "red, upper row", or "red/pink circle" if it leaves two colours open. The `code` slider stops at what the codes of this codebook say, in order; where two codes say the same, `synonym` chooses between them, and with this model it does not even appear. **Predict first:** put a code that says another colour into the codebook that knows the colour best. Will the object take the new colour?
 #
 # Then try the other codebooks, and leave out the spare slot. (By hand: `explorer.codebook.value = 2`.)
 

@@ -132,6 +132,21 @@ def test_synonyms_go_round(model, dictionary):
     assert "(synonym 1 of 2)" in said[0] and "(synonym 2 of 2)" in said[1] and said[0] == said[2]
 
 
+def test_a_list_of_synonyms_is_shown_only_if_there_are_any(explorer, model, dictionary, monkeypatch):
+    assert explorer.synonym.layout.display == "none"
+    monkeypatch.setattr(CodeExplorer, "_stops", lambda self, book: [(((0,),) * 5, [3, 5] if book == COLOUR else [3])])
+    assert CodeExplorer(model, dictionary, WORLD).synonym.layout.display is None
+
+
+def test_words_say_whether_the_spare_slot_is_there(explorer):
+    explorer.slot.value = 2 if int(explorer.spare_slot[0]) != 1 else 1
+    kept, explorer.spare.value = explorer.words.value, "leave out"
+    left = f"Slot {int(explorer.spare_slot[0]) + 1}, the spare one, is left out."
+    assert left not in kept and left in explorer.words.value
+    explorer.code.value = 2
+    assert left in explorer.words.value
+
+
 def test_random_moves_end_in_the_right_state(explorer, model, dictionary):
     chance = random.Random(0)
     for _ in range(25):
