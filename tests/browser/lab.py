@@ -37,9 +37,10 @@ RUN_ALL = """async () => {
 }"""
 
 # Cells off the screen are not drawn, or taken out of the page again: visit every cell that shows a widget, and either
-# stop at the first that has `selector`, or (without one) collect the names of all sliders that belong to explorers.
+# stop at the first that has `selector`, or (without one) collect the names of all sliders and of all lists and buttons
+# that belong to explorers.
 VISIT = """async selector => {
-  const notebook = window.jupyterapp.shell.currentWidget.content, names = new Set();
+  const notebook = window.jupyterapp.shell.currentWidget.content, sliders = new Set(), choices = new Set();
   const pause = () => new Promise(done => setTimeout(done, 50));
   for (const [index, cell] of notebook.widgets.entries()) {
     const outputs = cell.model.type === 'code' ? cell.model.outputs.toJSON() : [];
@@ -49,11 +50,12 @@ VISIT = """async selector => {
     const drawn = () => [...cell.node.querySelectorAll('.jupyter-widgets img, .noUi-handle')];
     for (let wait = 0; wait < 60 && !drawn().length; wait++) await pause();
     if (selector && cell.node.querySelector(selector)) return true;
-    for (const handle of cell.node.querySelectorAll('.noUi-handle'))
-      for (const name of handle.closest('[class*=" explorer-"]')?.classList ?? [])
-        if (name.startsWith('explorer-')) names.add(name.slice('explorer-'.length));
+    for (const [names, parts] of [[sliders, '.noUi-handle'], [choices, 'select, .widget-toggle-buttons button']])
+      for (const part of [...cell.node.querySelectorAll(parts)].filter(part => part.getClientRects().length))  // in sight
+        for (const name of part.closest('[class*=" explorer-"]')?.classList ?? [])
+          if (name.startsWith('explorer-')) names.add(name.slice('explorer-'.length));
   }
-  return selector ? false : [...names];
+  return selector ? false : {sliders: [...sliders], choices: [...choices]};
 }"""
 
 BYTES = "async img => Array.from(new Uint8Array(await (await fetch(img.src)).arrayBuffer()))"
@@ -126,24 +128,37 @@ def failures(cells: list[dict]) -> list[str]:
             for cell in cells if cell["errors"] or not cell["count"]]
 
 
-def sliders(page: Page) -> list[str]:
-    """Return the names of all controls of explorers that are sliders, in the order of the notebook."""
+def controls(page: Page) -> dict[str, list[str]]:
+    """Return the names of all controls of explorers that are `sliders`, and of the `choices`: drop-down lists and buttons side
+    by side; in the order of the notebook."""
     return page.evaluate(VISIT, None)
 
 
 class Hand:
-    """A hand on the explorer that holds the control `name`: moves its slider by keys and looks at picture and words."""
+    """A hand on the explorer that holds the control `name`: moves a slider by keys, picks from a list, presses a button,
+    and looks at picture and words."""
 
     def __init__(self, page: Page, name: str):
         assert page.evaluate(VISIT, f".explorer-{name}"), f"no control explorer-{name} in this notebook"
         self.page = page
         self.box = page.locator(".widget-vbox", has=page.locator(f".explorer-{name}")).first
-        self.handle = self.box.locator(f".explorer-{name} .noUi-handle").first
-        self.handle.scroll_into_view_if_needed()
+        self.control = self.box.locator(f".explorer-{name}").first
+        self.control.scroll_into_view_if_needed()
 
     def press(self, key: str) -> None:
-        self.handle.focus()
+        self.control.locator(".noUi-handle").first.focus()
         self.page.keyboard.press(key)
+
+    def options(self) -> int:
+        """Return how many options the list has, or how many buttons stand side by side."""
+        return self.control.locator("option, button").count()
+
+    def choose(self, number: int) -> None:
+        """Pick an option of the list, or press a button, counted from 0."""
+        if (listed := self.control.locator("select")).count():
+            listed.select_option(index=number)
+        else:
+            self.control.locator("button").nth(number).click()
 
     def picture(self) -> bytes:
         return bytes(self.box.locator("img.explorer-picture").first.evaluate(BYTES))

@@ -3,35 +3,40 @@
 from pathlib import Path
 
 import pytest
-from lab import Hand, Lab, failures, run_all, sliders, write_notebook
+from lab import Hand, Lab, controls, failures, run_all, write_notebook
 from playwright.sync_api import Page
 
 from course_lib.core.paths import ROOT
 
 NOTEBOOKS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
+CHOICES = {"04_slot_attention.ipynb": {"normalise"}, "06_vector_quantization.ipynb": {"restart"}, "07_semantic_vq.ipynb": {"spare"},
+           "08_codes_to_scenes.ipynb": {"prior"}}  # lists and buttons that must be found
+
 EXPLORER = """
 import ipywidgets as widgets
-from course_lib.core.explorer import Explorer
+from course_lib.core.explorer import Explorer, choice
 from course_lib.core.style import new_figure
 
 class Line(Explorer):
     def __init__(self):
         figure = new_figure(4.0, 2.0)
         self.line, = figure.add_subplot(ylim=(0, 10)).plot([0, 1], [0, 0])
-        super().__init__(figure, [self.line], height=widgets.IntSlider(min=0, max=9))
+        super().__init__(figure, [self.line], height=widgets.IntSlider(min=0, max=9), way=choice(["up", "down"], "way"),
+                         high=widgets.Dropdown(options=[1, 2]), deaf=widgets.Dropdown(options=["a", "b"]),
+                         hidden=widgets.Dropdown(options=[1, 2], layout={"display": "none"}))
 
     def update(self):
-        self.line.set_ydata([0, self.height.value])
-        return f"The line ends at {self.height.value}."
+        ends = [0, self.height.value / self.high.value]
+        self.line.set_ydata(ends if self.way.value == "up" else ends[::-1])
+        return f"The line goes {self.way.value} to {ends[1]:g}."
 
 Line().show()
 """
 
 
-def move_every_slider(page: Page) -> list[str]:
-    """Move every slider of every explorer from one end to the other; return the controls' names."""
-    names = sliders(page)
+def move_every_slider(page: Page, names: list[str]) -> None:
+    """Move every slider of every explorer from one end to the other."""
     for name in names:
         hand = Hand(page, name)
         hand.press("Home")
@@ -41,18 +46,33 @@ def move_every_slider(page: Page) -> list[str]:
         assert low[0] != high[0], f"{name}: the picture's bytes are the same at both ends of the slider"
         assert low[1] != high[1], f"{name}: the line of words is the same at both ends of the slider"
         assert "✗" not in low[1] + high[1], low[1] + high[1]
-    return names
+
+
+def take_every_choice(page: Page, names: list[str]) -> None:
+    """Pick every option of every list and press every button. Not all need differ, but picture and words must do something."""
+    for name in names:
+        hand, seen = Hand(page, name), []
+        for number in range(hand.options()):
+            hand.choose(number)
+            seen.append(hand.settle())
+        pictures, words = map(set, zip(*seen))
+        assert len(pictures) > 1, f"{name}: the picture's bytes are the same whatever is chosen"
+        assert len(words) > 1, f"{name}: the line of words is the same whatever is chosen"
+        assert not any("✗" in line for line in words), words
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_run_all_and_every_slider(lab: Lab, page: Page, tmp_path: Path, name: str) -> None:
+def test_run_all_and_every_control(lab: Lab, page: Page, tmp_path: Path, name: str) -> None:
     lab.open(page, name)
     cells = run_all(page)
     assert cells and not failures(cells)
-    controls = move_every_slider(page)
+    found = controls(page)
+    move_every_slider(page, found["sliders"])
+    take_every_choice(page, found["choices"])
     page.screenshot(path=tmp_path / f"{name}.png")
     explorers = (ROOT / "notebooks" / name).read_text(encoding="utf-8").count("Explorer(")
-    assert bool(controls) == bool(explorers), f"explorers are shown but no slider of theirs was found: {controls}"
+    assert bool(found["sliders"]) == bool(explorers), f"explorers are shown but no slider of theirs was found: {found}"
+    assert CHOICES.get(name, set()) <= set(found["choices"])
 
 
 def test_one_step_of_the_beta_slider(lab: Lab, page: Page, tmp_path: Path) -> None:
@@ -67,11 +87,16 @@ def test_one_step_of_the_beta_slider(lab: Lab, page: Page, tmp_path: Path) -> No
 
 
 def test_these_tests_can_fail(lab: Lab, page: Page) -> None:
-    """A cell that raises is reported, the cell after it as not executed; the slider of a small explorer moves."""
+    """A cell that raises is reported, the cell after it as not executed; the controls of a small explorer do something, but for one."""
     lab.open(page, write_notebook(lab.folder, "good.ipynb", "", "1 + 1", EXPLORER))
     assert failures(run_all(page)) == []
-    assert move_every_slider(page) == ["height"]
-    assert Hand(page, "height").settle()[1] == "The line ends at 9."
+    assert controls(page) == {"sliders": ["height"], "choices": ["way", "high", "deaf"]}
+    move_every_slider(page, ["height"])
+    assert Hand(page, "height").settle()[1] == "The line goes up to 9."
+    take_every_choice(page, ["way", "high"])
+    assert Hand(page, "way").settle()[1] == "The line goes down to 4.5."
+    with pytest.raises(AssertionError, match="deaf: the picture's bytes are the same whatever is chosen"):
+        take_every_choice(page, ["deaf"])
     blind = "from course_lib.core.style import new_figure; new_figure()"  # without %matplotlib inline: only its name
     lab.open(page, write_notebook(lab.folder, "bad.ipynb", blind, "1 / 0", "2"))
     assert failures(run_all(page)) == [f"{blind!r}: a figure without its picture",
