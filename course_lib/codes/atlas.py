@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int, Int64, UInt8
+from jaxtyping import Bool, Float32, Int, Int64, UInt8
 from matplotlib.colors import rgb_to_hsv
 from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
@@ -31,6 +32,7 @@ VECTORS, CLUSTERINGS = ("slots", "codes", "factors"), ("k-means", "dbscan", "hie
 MAPS = {"pca": "PCA", "t-sne": "t-SNE", "umap": "UMAP"}
 NEIGHBOURS = 5  # the object itself and four more, as in the paper on DBSCAN (Ester et al. 1996, sec. 4.2)
 UMAP_NEIGHBOURS = 15
+STARTS = 400  # of k-means, divided by the number of clusters
 HUES = ("red", "yellow", "green", "cyan", "blue", "magenta")  # where any hue occurs, each stands for a sixth of the circle
 PLACES = tuple(f"{row} {column}" for row in ("upper", "middle", "lower") for column in ("left", "centre", "right"))
 Vectors = Float32[np.ndarray, "objects numbers"]
@@ -51,6 +53,7 @@ class Atlas:
     radius: Float32[Tensor, "objects"]  # of the circle around the object, in the same unit
     pictures: UInt8[Tensor, "scenes height width 3"]
     lost: dict[str, float]  # shares of the visible objects that have no slot of their own
+    swallowed: Bool[Tensor, "objects"]  # its slot is also the one that holds most of the background
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -111,7 +114,7 @@ def collect(model: SVQ | SlotAutoencoder, data: SceneDataset, scenes: int = 1000
     rows = {name: value[own] for name, value in found.items()}
     factors, values = _factors(rows, data)
     return Atlas(rows["slots"], rows.get("codes"), rows.get("quantized"), factors, values, own.nonzero()[:, 0],
-                 rows["position"], rows["size"], pictures, lost)
+                 rows["position"], rows["size"], pictures, lost, rows["swallowed"])
 
 
 def _objects(model: SVQ | SlotAutoencoder, scenes: Scenes, seed: int) -> dict[str, Tensor]:
@@ -123,7 +126,7 @@ def _objects(model: SVQ | SlotAutoencoder, scenes: Scenes, seed: int) -> dict[st
     objects = scenes["present"].shape[1]
     owner, share, visible = owners(scenes["ids"], encoded.attention[:, -1].cpu())
     owner, share, visible = (F.pad(value, (0, objects + 1 - value.shape[1])) for value in (owner, share, visible))
-    owner, share, seen = owner[:, 1:], share[:, 1:], visible[:, 1:]  # without the background
+    behind, owner, share, seen = owner[:, :1], owner[:, 1:], share[:, 1:], visible[:, 1:]  # first comes the background
     merged, pieces = ((owner[:, :, None] == owner[:, None]) & seen[:, None]).sum(2) > 1, share < HELD
     held = {"slots": encoded.slots}
     if isinstance(model, SVQ):
@@ -131,7 +134,7 @@ def _objects(model: SVQ | SlotAutoencoder, scenes: Scenes, seed: int) -> dict[st
     picture = torch.arange(len(owner))[:, None]
     return {name: value.cpu()[picture, owner] for name, value in held.items()} | {
         name: scenes[name] for name in ("kind", "colour", "size", "position")} | {
-        "seen": seen, "merged": merged, "pieces": pieces, "own": seen & ~merged & ~pieces,
+        "seen": seen, "merged": merged, "pieces": pieces, "own": seen & ~merged & ~pieces, "swallowed": owner == behind,
         "pictures": (255 * scenes["image"]).round().byte().movedim(1, -1).contiguous()}
 
 
@@ -151,30 +154,37 @@ def _factors(rows: dict[str, Tensor], data: SceneDataset) -> tuple[dict[str, Ten
     return ({"place": 3 * row + column, "kind": rows["kind"], "colour": colour, "size": size},
             {"place": PLACES, "kind": tuple(data.kinds), "colour": names, "size": sizes})
 
+# UMAP's compiler gives OpenMP all cores for the rest of the process. Where other programs use them, t-SNE then takes fifteen times as long.
+one_core = threadpool_limits.wrap(1)
 
-def project(vectors: Vectors, method: str = "pca", seed: int = 0) -> Float32[np.ndarray, "objects 2"]:
+
+@one_core
+def project(vectors: Vectors, method: str = "pca", seed: int = 0, neighbours: float | None = None) -> Float32[np.ndarray, "objects 2"]:
     """A map: two numbers for each object; the same for the same seed and versions.
 
     "pca": the two directions of largest variance, in the units of the vectors (Pearson 1901). "t-sne": near neighbours stay
     near, perplexity 30 (van der Maaten & Hinton 2008). "umap": likewise, with 15 neighbours and minimal distance 0.1 (McInnes et
     al. 2018); equal vectors, as codes often are, count as one there and lie on one point, or they would be each other's only
     neighbours; its first call in a process compiles for some seconds. In the last two neither axes nor distances far apart mean
-    anything. Raises `BadInput` for another method, fewer than 10 objects, NaN, or vectors that are all alike.
+    anything. neighbours: look at so many instead, as the perplexity of t-SNE or the neighbours of UMAP.
+    Raises `BadInput` for another method, fewer than 10 objects, NaN, vectors that are all alike, or fewer than 2 neighbours.
     """
     _check(vectors, method, MAPS, "a map")
     n = len(vectors)
+    if neighbours is not None and not 2 <= neighbours < n:
+        raise BadInput(f"a map of {n} objects looks at 2 to {n - 1} neighbours, not {neighbours}.")
     if method == "pca":
         found = PCA(2, svd_solver="full").fit_transform(vectors)
     elif method == "t-sne":
-        found = TSNE(perplexity=min(30.0, (n - 1) / 3), init="pca", random_state=seed).fit_transform(vectors)
+        found = TSNE(perplexity=min(30.0, (n - 1) / 3) if neighbours is None else neighbours, init="pca", random_state=seed).fit_transform(vectors)
     else:
         from umap import UMAP  # takes seconds to import, so only if asked for
 
         different, which = np.unique(vectors, axis=0, return_inverse=True)
         if len(different) <= UMAP_NEIGHBOURS:  # too few for a map of their own
             different, which = vectors, np.arange(n)
-        neighbours = min(UMAP_NEIGHBOURS, n - 1)
-        found = UMAP(neighbours, min_dist=0.1, init="pca", random_state=seed, n_jobs=1).fit_transform(different)[which.reshape(-1)]
+        near = min(UMAP_NEIGHBOURS, n - 1) if neighbours is None else int(neighbours)
+        found = UMAP(near, min_dist=0.1, init="pca", random_state=seed, n_jobs=1).fit_transform(different)[which.reshape(-1)]
     return np.asarray(found, np.float32)
 
 
@@ -189,10 +199,11 @@ def make_maps(atlas: Atlas, of: Sequence[str] = ("slots", "codes"), methods: Seq
     return {f"{MAPS[method]} of {name}": project(vectors[name], method, seed) for name, method in asked}
 
 
+@one_core
 def cluster(vectors: Vectors, method: str = "k-means", clusters: int = 8, seed: int = 0) -> Labels:
     """The cluster of each object, counted from 0; −1 for what DBSCAN calls noise.
 
-    "k-means": the best of 10 starts (Lloyd 1982). "hierarchical": from the bottom up, Ward's (1963) criterion. Both are told the
+    "k-means": the best of 400/clusters starts, at least 10 (Lloyd 1982): with few clusters one bad start costs much. "hierarchical": from the bottom up, Ward's (1963) criterion. Both are told the
     number of `clusters`. "dbscan" finds it: dense regions within `knee_distance`, 5 objects make a core (Ester et al. 1996);
     equal vectors, as codes often are, count as one there, or all others would be noise beside them.
     Raises `BadInput` as `project` does, and for an impossible number of clusters.
@@ -205,7 +216,7 @@ def cluster(vectors: Vectors, method: str = "k-means", clusters: int = 8, seed: 
         return DBSCAN(eps=knee_distance(different), min_samples=NEIGHBOURS).fit_predict(different)[which.reshape(-1)]
     if method == "hierarchical":
         return AgglomerativeClustering(clusters, linkage="ward").fit_predict(vectors)
-    return KMeans(min(clusters, len(np.unique(vectors, axis=0))), n_init=10, random_state=seed).fit_predict(vectors)
+    return KMeans(min(clusters, len(np.unique(vectors, axis=0))), n_init=max(STARTS // clusters, 10), random_state=seed).fit_predict(vectors)
 
 
 def knee_distance(vectors: Vectors, neighbours: int = NEIGHBOURS) -> float:

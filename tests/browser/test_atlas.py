@@ -51,7 +51,8 @@ def atlas() -> Atlas:
     slots = torch.stack(list(factors.values()), 1) + 0.3 * torch.randn(OBJECTS, 4, generator=torch.Generator().manual_seed(0))
     values = {"place": PLACES, "kind": tuple(SHAPES), "colour": tuple(COLOURS), "size": ("small", "large")}
     return Atlas(slots, torch.arange(2 * OBJECTS).view(-1, 2) % 512, slots, factors, values, torch.arange(OBJECTS) // 3, rows["position"],
-                 rows["size"], (255 * scenes["image"]).round().byte().movedim(1, -1).contiguous(), {"merged": 0.0, "pieces": 0.0})
+                 rows["size"], (255 * scenes["image"]).round().byte().movedim(1, -1).contiguous(), {"merged": 0.0, "pieces": 0.0},
+                 torch.zeros(OBJECTS, dtype=torch.bool))
 
 
 @pytest.fixture(scope="module")

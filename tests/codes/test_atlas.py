@@ -182,6 +182,29 @@ def test_equal_vectors_are_one_point_of_umap():
     assert len(np.unique(places, axis=0)) == 90 and purity(places[np.cumsum(often) - 1], truth) == 1.0
 
 
+def test_a_map_may_look_at_fewer_neighbours():
+    vectors, _ = blobs()
+    for method in ("t-sne", "umap"):
+        near = project(vectors, method, neighbours=3)
+        assert np.isfinite(near).all() and not np.allclose(near, project(vectors, method))
+
+
+def test_an_object_in_the_slot_of_the_background_is_swallowed(world):
+    class Blind(Seer):
+        """Red objects lie in the slot of the background."""
+
+        def encode(self, image, num_slots=None, iterations=None, chance=None):
+            seen = super().encode(image)
+            masks = seen.attention[:, 0].clone()
+            masks[:, 0] += masks[:, 1]
+            masks[:, 1] = 0
+            return Encoded(seen.codes, seen.slots, masks[:, None])
+
+    model = Blind(slot_dim=8, codebooks=2, codes=6, channels=4, hidden_dim=8, decoder_dim=8).eval()
+    atlas = collect(model, world, 60)
+    assert torch.equal(atlas.swallowed, atlas.factors["colour"] == 0) and atlas.swallowed.any()
+
+
 def test_all_maps_by_name(atlas):
     maps = make_maps(atlas, ("slots", "factors"), ("pca",))
     assert list(maps) == ["PCA of slots", "PCA of factors"]
@@ -249,6 +272,7 @@ FINE = blobs()[0]
     (lambda: project(FEW), "a map needs at least 10 objects, not 9"),
     (lambda: project(SAME), "all the same: they have collapsed"),
     (lambda: project(WRONG), "NaN or infinity"),
+    (lambda: project(FINE, "t-sne", neighbours=1), "a map of 90 objects looks at 2 to 89 neighbours, not 1"),
     (lambda: cluster(FINE, "kmeans"), "a clustering is one of k-means, dbscan, hierarchical, not 'kmeans'"),
     (lambda: cluster(FINE, clusters=0), "90 objects make 1 to 90 clusters, not 0"),
     (lambda: cluster(SAME, "dbscan"), "collapsed"),
