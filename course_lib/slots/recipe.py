@@ -124,10 +124,11 @@ def warm_up_and_decay(optimizer: Optimizer, steps: int, warmup: int = WARMUP) ->
 
 def train_slots(model: SlotAutoencoder, data: Dataset, *, epochs: int, lr: float = LR, batch_size: int = BATCH,
                 seed: int = 0, held_out: Dataset | None = None, run: Run | None = None, progress: bool = True,
-                watch: Callable | None = None, workers: int = 0, matrices: str = "muon", **objective: float) -> History:
+                watch: Callable | None = None, workers: int = 0, matrices: str = "muon", clip: float | None = CLIP,
+                **objective: float) -> History:
     """Train `model` in place on scenes and return the history: the loss and its parts at each step, and after each epoch
-    what `measure` finds on the `held_out` scenes, if there are any. matrices: of `make_optimizers`; objective: of
-    `SlotObjective`.
+    what `measure` finds on the `held_out` scenes, if there are any. matrices: of `make_optimizers`; clip: the largest norm of
+    the gradient; objective: of `SlotObjective`.
     """
     steps = epochs * math.ceil(len(data) / max(batch_size, 1))  # `train` refuses a batch_size of 0
     objective = SlotObjective(steps, **objective)
@@ -135,7 +136,7 @@ def train_slots(model: SlotAutoencoder, data: Dataset, *, epochs: int, lr: float
     few = held_out.batch(range(min(8, len(held_out)))) if validate else None
     return train(model, objective, data, before_step=objective.before_step, epochs=epochs, batch_size=batch_size, lr=lr,
                  optimizers=partial(make_optimizers, matrices=matrices),
-                 scheduler=partial(warm_up_and_decay, steps=steps), clip=CLIP, seed=seed, validate=validate,
+                 scheduler=partial(warm_up_and_decay, steps=steps), clip=clip, seed=seed, validate=validate,
                  best="mse" if validate else "loss", run=run, progress=progress, watch=watch, workers=workers,
                  pictures=partial(mask_pictures, scenes=few) if validate else None)
 
@@ -219,7 +220,7 @@ def run(cfg: DictConfig) -> None:
     data, held_out = create_datasets(seed=cfg.seed, progress=cfg.progress and is_main_process(), **cfg.data)
     history = train_slots(model, data, epochs=cfg.epochs, lr=cfg.lr, batch_size=cfg.batch_size, seed=cfg.seed,
                           held_out=held_out, run=Run.from_config(cfg, name), progress=cfg.progress, workers=cfg.workers,
-                          matrices=cfg.matrices, **cfg.objective)
+                          matrices=cfg.matrices, clip=cfg.clip, **cfg.objective)
     if is_main_process():
         scenes = held_out.batch(range(SCORED if held_out.endless else min(SCORED, len(held_out))))
         counts = [k for k in cfg.scored_slots if k != model.num_slots and (cfg.model.start != "queries" or k <= cfg.model.queries)]

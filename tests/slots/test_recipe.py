@@ -124,6 +124,20 @@ def test_clevr6_from_the_command_line(command, tmp_path, masks):
     assert read_card(tmp_path / "o/slots_clevr6")["metrics"].keys() == (METRICS if masks else {"mse"})
 
 
+@pytest.mark.parametrize(("said", "want"), [("", 0.1), ("clip=2.5", 2.5), ("clip=null", None)])
+def test_the_largest_norm_of_the_gradient_is_a_setting(command, monkeypatch, said, want):
+    class Seen(Exception):
+        pass
+
+    def shows(*_, clip, **__):
+        raise Seen(clip)
+
+    monkeypatch.setattr(recipe, "train", shows)
+    with pytest.raises(Seen) as seen:
+        command(*SHAPES, *filter(None, [said]), "tracker=none")
+    assert seen.value.args == (want,)
+
+
 def test_killed_and_resumed_equals_never_killed(command, history, monkeypatch, tmp_path):
     settings = [*SHAPES, "tracker=none", "checkpoint_every=1", "resume=auto"]
     assert command(*settings, "out=whole") == (0, "")
