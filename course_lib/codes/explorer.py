@@ -61,8 +61,8 @@ class CodeExplorer(Explorer):
         if all(len(codes) == 1 for entries in self._entries for _, codes in entries):
             which.layout.display = "none"  # as with the shipped weights, where rare codes had a price
         super().__init__(
-            self._picture.figure, self._picture.moving, scene=stops(counted[0], "scene", scene, width="11em"),
-            slot=stops(counted[1], "slot", slot, width="10em"), codebook=stops(counted[2], "codebook", codebook, width="12em"),
+            self._picture.figure, self._picture.moving, scene=stops(counted[0], "scene", scene, width="14em"),
+            slot=stops(counted[1], "slot", slot, width="13em"), codebook=stops(counted[2], "codebook", codebook, width="15em"),
             code=choose, synonym=which, spare=choice(["keep", "leave out"], "spare slot"))
 
     def update(self) -> str:
