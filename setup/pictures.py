@@ -4,11 +4,16 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from course_lib.codes.atlas import cluster, collect, project
 from course_lib.codes.explorer import CodeExplorer
 from course_lib.codes.explorer_generation import GenerationExplorer
 from course_lib.codes.explorer_plane import VoronoiExplorer
+from course_lib.codes.figures_reading import Panel, maps_figure
+from course_lib.codes.loaders import create_datasets
+from course_lib.codes.reading import without
 from course_lib.core.map import course_map
 from course_lib.core.paths import DATA, atomic
+from course_lib.core.weights import load_pretrained
 from course_lib.latents.figures import rate_distortion_figure
 from course_lib.latents.metrics import even_normal
 from course_lib.latents.moving import family_figure, film_figure
@@ -31,6 +36,15 @@ def edits() -> Figure:
     return explorer.still()
 
 
+def atlas() -> Figure:
+    """Maps of notebook 09: the slots of the rule world, and what is left of them without their place."""
+    found = collect(load_pretrained("svq_rules"), create_datasets("rules", held_out=300)[1], 300)
+    rest = without(found.vectors(), cluster(found.vectors(), "k-means", 9))
+    maps = {"place": project(found.vectors(), "t-sne"), **dict.fromkeys(("kind", "colour", "size"), project(rest, "t-sne"))}
+    return maps_figure([Panel(f"{'slots' if name == 'place' else 'without the place'}: {name}", places, found.factors[name].numpy(), found.values[name], name)
+                        for name, places in maps.items()])
+
+
 PICTURES = {
     "course_map": course_map,
     "decoder_film": lambda: film(train_decoder),
@@ -42,6 +56,7 @@ PICTURES = {
     "voronoi_grid": lambda: VoronoiExplorer().still(),
     "codes_grid": edits,
     "generation_row": lambda: GenerationExplorer().still(),
+    "atlas_row": atlas,
 }
 
 if __name__ == "__main__":

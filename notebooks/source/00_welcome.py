@@ -165,6 +165,7 @@ figure
 # | 06 vector quantization | {{minutes.06_vector_quantization:.1f}} | a list of words, and a network that learns to choose one |
 # | 07 semantic VQ | {{minutes.07_semantic_vq:.1f}} | objects as words, and an editor for them |
 # | 08 codes to scenes | {{minutes.08_codes_to_scenes:.1f}} | scenes that nobody drew, judged by a rule that nobody told |
+# | 09 atlas and ablations | {{minutes.09_atlas_and_ablations:.1f}} | maps of words, what they hide, and what each part of the machine is for |
 #
 # Each notebook has a copy with solutions in the folder `notebooks/solutions`. The lecture slides are built by `make slides` and open without a network.
 
