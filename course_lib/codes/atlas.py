@@ -120,7 +120,8 @@ def collect(model: SVQ | SlotAutoencoder, data: SceneDataset, scenes: int = 1000
 def _objects(model: SVQ | SlotAutoencoder, scenes: Scenes, seed: int) -> dict[str, Tensor]:
     """Every object of a batch with its slot and what became of it (scenes, objects, …), and the pictures."""
     image, chance = scenes["image"].to(next(model.parameters()).device), start_chance(scenes, seed)
-    encoded = model.encode(image, chance=chance) if isinstance(model, SVQ) else model(image, chance=chance)
+    one = torch.zeros(1, dtype=torch.int64, device=image.device)  # the only cell to be decoded: nobody looks at the pictures
+    encoded = model.encode(image, chance=chance) if isinstance(model, SVQ) else model(image, chance=chance, cells=one)
     if encoded.slots.isnan().any():
         raise BadInput("slots hold NaN; the model that made them has diverged.")
     objects = scenes["present"].shape[1]
