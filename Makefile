@@ -8,9 +8,9 @@ lab: ready        # JupyterLab at the welcome notebook, with its token; more opt
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_welcome.ipynb --LabApp.news_url="" \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
-test: ready       # everything CI runs; only a part of it: make test ARGS=tests/core
+test: ready       # everything CI runs, a core for each worker; only a part of it: make test ARGS=tests/core
 	$(PY) setup/browser.py
-	$(PY) -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-oldest:      # the widget tests at the floors of all ranges, which is what Colab has
 	bash setup/venv.sh .venv-oldest test floors

@@ -24,7 +24,7 @@ def shell(*arguments: str, cwd: Path, **environment: str) -> subprocess.Complete
     """A process of its own, as a user would start it."""
     environment = {**os.environ, "PYTHONPATH": str(TINY), "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture

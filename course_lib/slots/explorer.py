@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import ipywidgets as widgets
 import torch
 from matplotlib.figure import Figure
 
-from course_lib.core.explorer import Explorer, stops
+from course_lib.core.explorer import Explorer, choice, stops
 from course_lib.core.threads import one_thread
 from course_lib.core.weights import load_pretrained
 from course_lib.slots.autoencoder import SlotAutoencoder, SlotOutput
@@ -58,8 +57,7 @@ class IterationExplorer(Explorer):
 
     def __init__(self, points: Points | None = None, slots: Slots | None = None):
         self._picture = IterationPicture(three_clusters() if points is None else points, poor_start() if slots is None else slots)
-        over = widgets.ToggleButtons(options=[("over slots", "slots"), ("over inputs", "inputs")], description="softmax",
-                                     style={"button_width": "7em", "description_width": "initial"})
+        over = choice([("over slots", "slots"), ("over inputs", "inputs")], "softmax")
         super().__init__(self._picture.figure, self._picture.moving, iteration=stops(list(range(11)), "iteration", width="20em"),
                          temperature=stops([0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 5.0], "temperature", 0.5, width="20em"), normalise=over)
 
