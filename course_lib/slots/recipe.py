@@ -124,7 +124,7 @@ def warm_up_and_decay(optimizer: Optimizer, steps: int, warmup: int = WARMUP) ->
 
 def train_slots(model: SlotAutoencoder, data: Dataset, *, epochs: int, lr: float = LR, batch_size: int = BATCH,
                 seed: int = 0, held_out: Dataset | None = None, run: Run | None = None, progress: bool = True,
-                watch: Callable | None = None, workers: int = 0, matrices: str = "muon", clip: float | None = CLIP,
+                watch: Callable | None = None, workers: int = 0, matrices: str = "muon", clip: float = CLIP,
                 **objective: float) -> History:
     """Train `model` in place on scenes and return the history: the loss and its parts at each step, and after each epoch
     what `measure` finds on the `held_out` scenes, if there are any. matrices: of `make_optimizers`; clip: the largest norm of

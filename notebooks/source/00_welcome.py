@@ -30,7 +30,7 @@ course_map()
 # - **tokens**: the 576 vision tokens of CLIP are squeezed into 16 to 144.
 #
 # The two arrows at the bottom are the axes of every part. **Rate** is what passes the bottleneck, in nats or bits. **Distortion** is what gets lost: an error, or something
-# that can no longer be done. A dashed box is a part that is still to come. This copy of the course has Parts I and II and most of Part III.
+# that can no longer be done. A dashed box is a part that is still to come. This copy of the course has Parts I to III.
 
 # %% [markdown]
 # ## 2 · A first slider: Part I
