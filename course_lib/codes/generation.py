@@ -17,7 +17,7 @@ from course_lib.core.errors import BadInput
 from course_lib.slots.recipe import start_chance
 from course_lib.slots.scenes import SceneDataset
 
-ORDERS = ("canonical", "random", "none")
+ORDERS = ("canonical", "codes", "random", "none")
 AT_ONCE = 50  # pictures that are encoded or painted at the same time
 ROWS = 3  # in which slots are read: the rule world's places lie in three rows
 
@@ -27,9 +27,10 @@ Codes = Int[Tensor, "batch slots codebooks"]
 @torch.no_grad()
 def encode_scenes(model: SVQ | PatchVQ, data: SceneDataset, count: int, order: str = "canonical", seed: int = 0,
                   progress: bool = False) -> Codes:
-    """The codes of scenes 0 to count − 1, with the background first and then as a page is read (canonical), shuffled
-    (random), or as the model gives its slots (none). Who is where is said by the last attention. Patches stay where they are
-    in any case: a decoder of patches must know which is which.
+    """The codes of scenes 0 to count − 1, with the background first and then as a page is read (canonical), by their
+    numbers, so that a set of slots has one spelling wherever they are (codes), shuffled (random), or as the model gives its slots
+    (none). Who is where is said by the last attention. Patches stay where they are in any case: a decoder of patches must know
+    which is which.
 
     seed: of the start of the slots and of the shuffling. Raises `BadInput` for another order and for no scenes.
     """
@@ -44,6 +45,8 @@ def encode_scenes(model: SVQ | PatchVQ, data: SceneDataset, count: int, order: s
         codes = encoded.codes.indices
         if order == "canonical" and isinstance(model, SVQ):
             codes = canonical_order(codes, row_major(encoded.attention[:, -1], ROWS))
+        elif order == "codes" and isinstance(model, SVQ):
+            codes = canonical_order(codes)
         found.append(codes.cpu())
     codes = torch.cat(found)
     return random_order(codes, torch.Generator().manual_seed(seed)) if order == "random" and isinstance(model, SVQ) else codes

@@ -8,22 +8,26 @@ from course_lib.core.errors import BadInput
 from course_lib.slots.autoencoder import cell_centres
 
 Codes = Int[Tensor, "batch slots codebooks"]
+SHARP = 4
 
 
 def row_major(masks: Float[Tensor, "batch slots height width"], rows: int = 4) -> Float[Tensor, "batch slots"]:
     """A key that sorts slots as a page is read: by the row of their mask's centre, then from left to right.
 
-    The picture is cut into `rows` rows, so that a pixel more or less of height does not change places. The slot with the
-    largest mask, the background, comes first. A slot with an empty mask counts as at the upper left.
+    The centre is that of the mask's `SHARP`-th power: what a slot shares with others hardly counts. The picture is cut into
+    `rows` rows, so that a pixel more or less of height does not change places. One slot that is no object comes first: the
+    one that owns more than half of the picture, else the one whose best pixel is the least its own.
     Raises `BadInput` for less than one row.
     """
     if rows < 1:
         raise BadInput(f"a picture is cut into at least 1 row, not {rows}.")
-    area = masks.sum((2, 3))
+    sharp = masks.pow(SHARP).flatten(2)
     places = cell_centres(*masks.shape[2:], 1).to(masks)  # (height · width, 2), from 0 to 1
-    x, y = (masks.flatten(2) @ places / area.clamp(min=1e-8)[..., None]).unbind(-1)
+    x, y = (sharp @ places / sharp.sum(2, keepdim=True).clamp(min=1e-8)).unbind(-1)
     key = 2 * (rows * y).floor() + x  # twice, because x may be 1
-    return key.scatter(1, area.argmax(1, keepdim=True), -1.0)
+    share, peak = masks.mean((2, 3)), masks.amax((2, 3))
+    nothing = torch.where(share.amax(1) > 0.5, share.argmax(1), peak.argmin(1))
+    return key.scatter(1, nothing[:, None], -1.0)
 
 
 def canonical_order(codes: Codes, key: Float[Tensor, "batch slots"] | None = None) -> Codes:

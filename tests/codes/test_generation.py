@@ -5,7 +5,7 @@ import torch
 
 from course_lib.codes import generation
 from course_lib.codes.generation import ORDERS, check_pair, encode_scenes, generated, judged, paint_codes, shape_of
-from course_lib.codes.order import row_major
+from course_lib.codes.order import canonical_order, row_major
 from course_lib.codes.prior import Independent, Prior
 from course_lib.codes.svq import SVQ
 from course_lib.codes.vqvae import PatchVQ
@@ -33,6 +33,7 @@ def test_codes_are_those_of_the_model(model, monkeypatch):
     assert torch.equal(plain, encoded.codes.indices)
     if isinstance(model, PatchVQ):
         return
+    assert torch.equal(encode_scenes(model, WORLD, 20, "codes", seed=3), canonical_order(plain))
     for order in ("canonical", "random"):
         found = encode_scenes(model, WORLD, 20, order, seed=3)
         assert torch.equal(found.sort(1).values.sum((1, 2)), plain.sort(1).values.sum((1, 2)))

@@ -352,6 +352,17 @@ def test_masks_are_read_like_a_page_behind_the_background():
     assert row_major(empty).isfinite().all()
 
 
+def test_a_slot_that_owns_nothing_is_read_first():
+    """Objects may share the background among them; then what is left over is a slot that no pixel is given to."""
+    masks = torch.full((1, 4, 8, 8), 0.3)
+    masks[:, 1] = 0.1
+    for slot, (y, x) in {0: (5, 5), 2: (0, 5), 3: (1, 0)}.items():
+        masks[0, :, y : y + 2, x : x + 2] = 0
+        masks[0, slot, y : y + 2, x : x + 2] = 1
+    assert row_major(masks, rows=2).argsort(1).tolist() == [[1, 3, 2, 0]]
+    torch.testing.assert_close(row_major(masks, rows=2)[0, 3] % 1, torch.tensor(0.125), atol=0.05, rtol=0)  # the rest hardly counts
+
+
 # what is kept, and what is refused
 
 CARD = {"experiment": "svq_prior", "config": {"lr": 0.1}, "seed": 0, "seconds": 1.5, "metrics": {"nll": 0.25}}
