@@ -34,13 +34,15 @@ class History:
         return self.steps[measure]
 
     def add_epoch(self, measures: dict[str, list[float]], log_every: int, good: Path | None = None) -> None:
-        """Append the per-step `measures` of one epoch; raises `BadInput` if the loss stopped being finite, naming `good`,
-        the last checkpoint before that."""
+        """Append the per-step `measures` of one epoch; raises `BadInput` if they are not those of the epochs before, or if the loss
+        stopped being finite, naming `good`, the last checkpoint before that."""
         for offset, loss in enumerate(measures["loss"]):
             if not math.isfinite(loss):
                 raise BadInput(f"the loss became {loss} at step {self.updates + offset + 1} (epoch {self.epoch + 1}); "
                                "use a smaller learning rate or gradient clipping, and check the data"
                                + (f"; the last good checkpoint is {good}." if good else "."))
+        if self.epoch and (odd := measures.keys() ^ self.steps.keys()):
+            raise BadInput(f"{', '.join(sorted(odd))}: not measured in every epoch; make each epoch long enough for every kind of turn.")
         count = len(measures["loss"])
         kept = [i for i in range(count) if (self.updates + i + 1) % log_every == 0]
         self.step += [self.updates + i + 1 for i in kept]

@@ -8,13 +8,14 @@ that was killed and resumed gives the very same numbers as one that never was.
 
 import math
 import time
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration
+from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs, ProjectConfiguration
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -41,6 +42,7 @@ def train(
     lr: float | int,
     optimizers: Callable[[nn.Module, float], list[Optimizer]] | None = None,
     scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+    turn: Callable[[int], int] | None = None,
     clip: float | int | None = None,
     seed: int = 0,
     before_step: Callable[[int], None] | None = None,
@@ -61,6 +63,9 @@ def train(
         and the epoch alone; noise comes from the global generators, seeded here from `seed` (and the process).
     lr: the learning rate. optimizers: (model, lr) -> optimisers that share the parameters among them; by default one
         Adam. scheduler: optimiser -> schedule, stepped after every update. clip: largest gradient norm.
+    turn: number of updates made so far -> number of the optimiser whose turn it is, for games such as a WGAN; by default all step.
+        Those that rest keep their schedules, and their parameters ask for no gradient in this step. A measure that only some
+        turns have is repeated until it is taken again; every epoch needs at least one turn that has it.
     before_step: called before every step with the number of updates made so far, to change a weight of the objective, say.
     validate: model -> measures of held-out data, once an epoch, in eval mode without gradients.
     best: the measure (epoch mean or of `validate`) whose lowest value is kept as `best_model`.
@@ -73,7 +78,7 @@ def train(
     Raises `BadInput`: empty or non-finite data, bad numbers, a loss that is not finite, no memory, and `Run`'s errors.
     """
     _check(data, epochs=epochs, batch_size=batch_size, seed=seed, log_every=log_every, workers=workers, lr=lr, clip=clip)
-    accelerator = _accelerator(run, cpu)
+    accelerator = _accelerator(run, cpu, turns=turn is not None)
     if batch_size % accelerator.num_processes:
         raise BadInput(f"batch_size {batch_size} cannot be split among {accelerator.num_processes} processes.")
 
@@ -81,6 +86,7 @@ def train(
     step = _Step(model, objective)
     chosen = optimizers(model, lr) if optimizers else [torch.optim.Adam(model.parameters(), lr=lr, fused=True)]
     schedules = [scheduler(optimizer) for optimizer in chosen] if scheduler else []
+    players = [[p for group in optimizer.param_groups for p in group["params"] if p.requires_grad] for optimizer in chosen]
     loader = accelerator.prepare(batches(data, batch_size, seed, workers))
     step, *prepared = accelerator.prepare(step, *chosen)
     schedules = [accelerator.prepare(schedule) for schedule in schedules]
@@ -107,11 +113,12 @@ def train(
                     before_step(done)
                 for updater in updaters:
                     updater.zero_grad()
+                now = slice(None) if turn is None else _take_turn(players, turn(done))
                 measures = step(batch)
                 accelerator.backward(measures["loss"])
                 if clip:
                     accelerator.clip_grad_norm_(step.parameters(), clip)
-                for updater in updaters + schedules:
+                for updater in updaters[now] + schedules[now]:
                     updater.step()
                 rows.append({name: value.detach() for name, value in measures.items()})
                 bar.update()
@@ -132,6 +139,8 @@ def train(
         raise
     finally:
         bar.close()
+        if turn:
+            _ask_for_gradients(players, range(len(players)))
         for tracker in accelerator.trackers:
             tracker.finish()
     model.to(home).eval()
@@ -152,13 +161,27 @@ class _Step(nn.Module):
         return measures
 
 
-def _accelerator(run: Run | None, cpu: bool) -> Accelerator:
-    settings = {}
+def _take_turn(players: list[list[nn.Parameter]], number: int) -> slice:
+    """Let only the parameters of optimiser `number` ask for gradients; return its place among the optimisers."""
+    if number not in range(len(players)):
+        raise BadInput(f"turn must name one of the {len(players)} optimisers, 0 to {len(players) - 1}, not {number!r}.")
+    _ask_for_gradients(players, [number])
+    return slice(number, number + 1)
+
+
+def _ask_for_gradients(players: list[list[nn.Parameter]], active: Sequence[int]) -> None:
+    for number, parameters in enumerate(players):
+        for parameter in parameters:
+            parameter.requires_grad_(number in active)
+
+
+def _accelerator(run: Run | None, cpu: bool, turns: bool) -> Accelerator:
+    settings = {"kwargs_handlers": [DistributedDataParallelKwargs(find_unused_parameters=True)]} if turns else {}
     cpu = cpu or not torch.accelerator.is_available()  # without this, several processes on CPUs stay strangers
     if run:
         project = ProjectConfiguration(project_dir=str(run.folder), logging_dir=str(run.folder / "logs"))
-        settings = {"log_with": None if run.tracker == "none" else run.tracker, "project_config": project,
-                    "mixed_precision": run.precision}
+        settings |= {"log_with": None if run.tracker == "none" else run.tracker, "project_config": project,
+                     "mixed_precision": run.precision}
     try:
         return Accelerator(cpu=cpu, dataloader_config=DataLoaderConfiguration(split_batches=True), **settings)
     except ValueError as error:  # another device or precision than earlier in this process
@@ -166,13 +189,15 @@ def _accelerator(run: Run | None, cpu: bool) -> Accelerator:
 
 
 def _numbers(accelerator: Accelerator, rows: list[dict[str, Tensor]]) -> dict[str, list[float]]:
-    """Every measure of every step of an epoch as numbers, the mean over processes."""
+    """Every measure of every step of an epoch as numbers, the mean over processes. A step that lacks one repeats the last one
+    before it, or the first after it if there is none before."""
     numbers = {}
-    for name in rows[0]:
-        if rows[0][name].ndim:
-            raise BadInput(f"the objective's {name!r} must be one number, not of shape {list(rows[0][name].shape)}.")
-        values = torch.stack([row[name] for row in rows])
-        numbers[name] = accelerator.reduce(values, "mean").tolist()
+    for name in {name: None for row in rows for name in row}:
+        measured = [step for step, row in enumerate(rows) if name in row]
+        if rows[measured[0]][name].ndim:
+            raise BadInput(f"the objective's {name!r} must be one number, not of shape {list(rows[measured[0]][name].shape)}.")
+        values = accelerator.reduce(torch.stack([rows[step][name] for step in measured]), "mean").tolist()
+        numbers[name] = [values[max(bisect_right(measured, step) - 1, 0)] for step in range(len(rows))]
     return numbers
 
 

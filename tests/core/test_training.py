@@ -7,7 +7,7 @@ from torch import nn
 
 from course_lib.core.errors import BadInput
 from course_lib.core.randomness import EpochOrder, batches, epoch_order, seed_noise
-from tests.core.toy import DATA, Samples, network, numbers, objective, same, short
+from tests.core.toy import DATA, Game, Samples, cosine, kept, network, numbers, objective, same, short
 
 
 def test_equals_the_textbook_loop_bit_by_bit():
@@ -113,6 +113,73 @@ def test_without_run_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     short()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_in_turns_it_is_the_textbook_game_bit_by_bit():
+    """One player's Adam and schedule step, the other's rest altogether; both players' gradients are cleared."""
+    ours, textbook = Game(), Game()
+    history = ours.play(scheduler=cosine, clip=0.5)
+    optimizers = textbook.optimizers(textbook, 0.01)
+    schedules = [cosine(optimizer) for optimizer in optimizers]
+    seed_noise(0)
+    losses, players = [], [textbook.even, textbook.odd]
+    for epoch in (1, 2, 3):
+        torch.empty((), dtype=torch.int64).random_()
+        for rows in epoch_order(len(DATA), 0, epoch).split(16):
+            now = len(losses) % 2
+            textbook.take(len(losses))
+            textbook.zero_grad()
+            loss = textbook.objective(textbook, DATA[rows])["loss"]
+            loss.backward()
+            nn.utils.clip_grad_norm_(players[now].parameters(), 0.5)
+            optimizers[now].step(), schedules[now].step()
+            losses.append(loss.item())
+    assert history["loss"] == losses and same(ours, textbook)
+
+
+def test_who_rests_asks_for_no_gradient_and_keeps_its_schedule():
+    game, asked, rates = Game(), [], []
+
+    def seen(model: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        asked.append([all(p.requires_grad for p in player.parameters()) for player in (game.even, game.odd)])
+        return game.objective(model, x)
+
+    def remember(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        rates.append(cosine(optimizer))
+        return rates[-1]
+
+    game.even[0].bias.requires_grad_(False)  # nobody's turn thaws what its owner froze
+    fixed = game.even[0].bias.clone()
+    game.play(objective=seen, scheduler=remember, turn=lambda done: int(done % 3 > 0))
+    assert asked == [[False, done % 3 > 0] for done in range(12)]
+    assert [schedule.last_epoch for schedule in rates] == [4, 8]
+    assert torch.equal(game.even[0].bias, fixed) and [p.requires_grad for p in game.parameters()] == [True, False] + [True] * 6
+
+
+def test_a_measure_of_some_turns_is_repeated_until_it_is_taken_again():
+    history = Game().play(batch_size=10)  # five steps an epoch
+    even, odd, loss = history["even"], history["odd"], history["loss"]
+    taken = {"even": [0, 0, 2, 2, 4, 6, 6, 6, 8, 8, 10, 10, 12, 12, 14], "odd": [1, 1, 1, 3, 3, 5, 5, 7, 7, 9, 11, 11, 11, 13, 13]}
+    assert even == [loss[step] for step in taken["even"]] and odd == [loss[step] for step in taken["odd"]]
+
+
+def test_a_game_resumes_exactly(tmp_path):
+    whole, resumed = Game(), Game()
+    history = whole.play(epochs=4, batch_size=10, scheduler=cosine, run=kept(tmp_path))
+    source = str(tmp_path / "checkpoints/toy/checkpoint_epoch_2")
+    assert numbers(resumed.play(epochs=4, batch_size=10, scheduler=cosine, run=kept(tmp_path, resume=source))) == numbers(history)
+    assert same(whole, resumed)
+
+
+@pytest.mark.parametrize(("changes", "sentence"), [
+    ({"turn": lambda done: 2}, "turn must name one of the 2 optimisers, 0 to 1, not 2"),
+    ({"batch_size": 50}, "even, odd: not measured in every epoch; make each epoch long enough for every kind of turn"),
+])
+def test_a_game_that_cannot_be_played(changes, sentence):
+    game = Game()
+    with pytest.raises(BadInput, match=sentence):
+        game.play(**changes)
+    assert all(parameter.requires_grad for parameter in game.parameters())
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [

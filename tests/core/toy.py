@@ -34,6 +34,29 @@ def cosine(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRSched
     return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40)
 
 
+class Game(nn.Module):
+    """Two players, of whom one learns at a time: `even` in steps 0, 2, 4, …, `odd` in the others."""
+
+    def __init__(self):
+        super().__init__()
+        self.even, self.odd, self.now = network(), network(), 0
+
+    def take(self, done: int) -> None:
+        self.now = done % 2
+
+    def objective(self, _: nn.Module, x: Tensor) -> dict[str, Tensor]:
+        """The two play through each other, so both would get a gradient in every step."""
+        loss = objective(nn.Sequential(self.even, self.odd), x)["loss"]
+        return {"loss": loss, ("odd" if self.now else "even"): loss.detach()}
+
+    def optimizers(self, _: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
+        return [torch.optim.Adam(self.even.parameters(), lr=lr), torch.optim.Adam(self.odd.parameters(), lr=lr / 2)]
+
+    def play(self, **changes) -> History:
+        return short(self, **{"objective": self.objective, "optimizers": self.optimizers, "turn": lambda done: done % 2, "before_step": self.take,
+                              **changes})
+
+
 def short(model: nn.Module | None = None, **changes) -> History:
     arguments = {"lr": 0.01, "epochs": 3, "batch_size": 16, "progress": False, "cpu": True, **changes}
     data = arguments.pop("data", DATA)
