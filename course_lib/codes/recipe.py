@@ -17,11 +17,12 @@ from course_lib.codes.vqvae import PatchVQ
 from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
 from course_lib.core.run import settings_of
+from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
 from course_lib.core.weights import save_weights
 from course_lib.slots.figures import visualize_slots
 from course_lib.slots.metrics import scene_metrics
-from course_lib.slots.recipe import PACE, SlotObjective, make_optimizers, mask_pictures, start_chance, warm_up_and_decay
+from course_lib.slots.recipe import PACE, SlotObjective, make_optimizers, mask_pictures, start_chance
 from course_lib.slots.scenes import Scenes
 
 MODELS = {"svq": SVQ, "vqvae": PatchVQ}  # by experiment

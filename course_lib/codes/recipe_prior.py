@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from course_lib.codes.figures import pictures_figure
 from course_lib.codes.generation import Codes, encode_scenes, generated, judged, shape_of
 from course_lib.codes.loaders import create_datasets
+from course_lib.codes.metrics_shapes import share_readable
 from course_lib.codes.order import random_order
 from course_lib.codes.prior import Independent, Prior
 from course_lib.codes.svq import SVQ
@@ -22,9 +23,9 @@ from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
 from course_lib.core.muon import Muon
 from course_lib.core.run import settings_of
+from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
 from course_lib.core.weights import find_weights, save_weights
-from course_lib.slots.recipe import warm_up_and_decay
 
 LR, BATCH, CLIP = 1e-3, 64, 1.0
 MODELS = (SVQ, PatchVQ)
@@ -77,7 +78,8 @@ def run(cfg: DictConfig) -> None:
     """`experiment=svq_prior`: scenes to codes, a prior over them, its weights with a card, pictures it generates.
 
     Writes NAME.safetensors, NAME.json and NAME.png into cfg.out, with NAME = cfg.name. cfg.weights: the model whose codes are
-    learned, a shipped name or a path. In the rule world the card says how many generated scenes obey the rule.
+    learned, a shipped name or a path. In the rule world the card says how many generated scenes obey the rule, of Shapes how many
+    can be read.
     """
     model = find_weights(cfg.weights, MODELS)
     torch.manual_seed(cfg.seed)
@@ -92,15 +94,15 @@ def run(cfg: DictConfig) -> None:
         metrics = measure_nll(prior, fresh) | {"nll_of_training": measure_nll(prior, codes[: len(fresh)])["nll"]}
         independent = counted(codes, prior)
         metrics["nll_independent"] = measure_nll(independent, fresh)["nll"]
-        size, seed = cfg.dataset.resolution, cfg.seed
-        images = generated(model, prior, cfg.scored, cfg.temperature, seed=seed, size=size)
+        images, alone = (generated(model, each, cfg.scored, cfg.temperature, seed=cfg.seed, size=cfg.dataset.resolution)
+                         for each in (prior, independent))
         if isinstance(data, RuleWorld):
-            training = data.first(len(data))
             metrics |= {"entropy": data.entropy, "lawful_by_chance": data.lawful_by_chance,
                         "seen_by_chance": data.seen_by_chance(len(data))}
-            metrics |= judged(images, data, training)
-            alone = generated(model, independent, cfg.scored, cfg.temperature, seed=seed, size=size)
+            metrics |= judged(images, data, training=data.first(len(data)))
             metrics |= {f"{name}_independent": value for name, value in judged(alone, data).items()}
+        elif isinstance(data, Shapes):
+            metrics |= share_readable(images, data) | {f"{name}_independent": value for name, value in share_readable(alone, data).items()}
         card = {"experiment": "svq_prior", "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
                 "metrics": metrics, "epochs": {name: [round(value, 5) for value in history.epochs[name]] for name in ("loss", "nll")}}
         save_weights(prior, Path(cfg.out) / cfg.name, card=card)

@@ -13,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
@@ -21,6 +20,7 @@ from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
 from course_lib.core.muon import Muon
 from course_lib.core.run import settings_of
+from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
 from course_lib.core.weights import save_weights
 from course_lib.slots.autoencoder import SlotAutoencoder, strip
@@ -30,7 +30,7 @@ from course_lib.slots.losses import sharing, squared_error, usage
 from course_lib.slots.metrics import scene_metrics, slot_consistency
 from course_lib.slots.scenes import SceneDataset, Scenes
 
-LR, BATCH, CLIP, WARMUP = 4e-4, 32, 0.1, 300  # lr and batch as in the seed; the paper warms up for 10 000 of 500 000 steps
+LR, BATCH, CLIP = 4e-4, 32, 0.1  # lr and batch as in the seed; the paper warms up for 10 000 of 500 000 steps
 PACE = {"decoder": 5.0, "encoder": 2.5, "attention": 1.25, "start": 1.25}  # times lr: what paints may learn faster than what looks
 SCORED = 1000  # held-out scenes that a card's metrics are the mean of, if there are so many
 KEPT = ("mse", "fg_ari", "full_ari")  # of what validation measures, epoch by epoch in the card: the way to its quality
@@ -113,13 +113,6 @@ def make_optimizers(model: nn.Module, lr: float, matrices: str = "muon", pace: M
     if matrices == "adam":
         return [adam]
     return [Muon(flat, lr), adam]
-
-
-def warm_up_and_decay(optimizer: Optimizer, steps: int, warmup: int = WARMUP) -> LambdaLR:
-    """lr · min(step/warmup, 1) · ½(1 + cos π step/steps): no jump while the slots are still alike, none at the end."""
-    warmup = min(warmup, max(steps // 10, 1))
-    return LambdaLR(optimizer, lambda step: (
-        min((step + 1) / warmup, 1.0) * (1 + math.cos(math.pi * min(step / steps, 1))) / 2))
 
 
 def train_slots(model: SlotAutoencoder, data: Dataset, *, epochs: int, lr: float = LR, batch_size: int = BATCH,
