@@ -26,6 +26,7 @@ from course_lib.core.run import settings_of
 from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
 from course_lib.core.weights import find_weights, save_weights
+from course_lib.slots.scenes import Shapes
 
 LR, BATCH, CLIP = 1e-3, 64, 1.0
 MODELS = (SVQ, PatchVQ)

@@ -17,7 +17,7 @@ from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_weights, read_card, save_weights
-from course_lib.slots.scenes import MultiDSprites
+from course_lib.slots.scenes import MultiDSprites, Shapes
 
 TINY = {"slot_dim": 8, "codes": 6, "channels": 4, "decoder_dim": 8}
 QUICK = ["experiment=svq_prior", "epochs=3", "batch_size=8", "dataset.resolution=32", "dataset.samples=16", "dataset.held_out=6",
@@ -55,16 +55,17 @@ def test_from_the_command_line(order, weights, command, tmp_path):
     assert {len(values) for values in card["epochs"].values()} == {3}
 
 
-def test_in_a_world_without_a_rule_scenes_are_generated_but_not_judged(command, tmp_path):
+@pytest.mark.parametrize(("name", "world", "judged"), [("shapes", Shapes, {"readable", "low", "high"}), ("multi_dsprites", MultiDSprites, set())])
+def test_in_a_world_without_a_rule_scenes_are_read_if_anyone_can_read_them(name, world, judged, command, tmp_path):
     torch.manual_seed(0)
     model = SVQ(num_slots=6, codebooks=2, hidden_dim=8, **TINY)
-    model(MultiDSprites(32).batch(range(8))["image"])
+    model(world(32).batch(range(8))["image"])
     save_weights(model, tmp_path / "svq", card={"experiment": "svq", "config": {}, "seed": 0, "seconds": 1.0, "metrics": {}})
-    assert command(*QUICK, "weights=svq", "dataset.name=multi_dsprites", "epochs=1", "tracker=none") == (0, "")
-    card = read_card(tmp_path / "o/svq_prior_multi_dsprites")
-    assert card["metrics"].keys() == {"nll", "nll_of_training", "nll_independent"}
-    assert load_weights(tmp_path / "o/svq_prior_multi_dsprites", expect=Prior).slots == 6
-    assert (tmp_path / "o/svq_prior_multi_dsprites.png").stat().st_size > 1000
+    assert command(*QUICK, "weights=svq", f"dataset.name={name}", "order=codes", "epochs=1", "tracker=none") == (0, "")
+    card = read_card(tmp_path / f"o/svq_prior_{name}")
+    assert card["metrics"].keys() == {"nll", "nll_of_training", "nll_independent"} | judged | {f"{key}_independent" for key in judged}
+    assert load_weights(tmp_path / f"o/svq_prior_{name}", expect=Prior).slots == 6
+    assert (tmp_path / f"o/svq_prior_{name}.png").stat().st_size > 1000
 
 
 def test_killed_and_resumed_equals_never_killed(weights, command, history, monkeypatch, tmp_path):

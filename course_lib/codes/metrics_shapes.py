@@ -1,0 +1,70 @@
+"""How many generated Shapes scenes can be read: every spot a circle, square or triangle in one of the eight colours."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy.ndimage import center_of_mass, find_objects, label
+from torch import Tensor
+
+from course_lib.codes.metrics import share
+from course_lib.slots.scenes import COLOURS, Inside, Shapes
+
+SPECK = 4  # pixels: a smaller spot is none
+FIT, HUE = 0.8, 0.25  # least intersection over union with the best outline; largest distance from the nearest of the colours
+PALETTE = np.array(list(COLOURS.values()))
+
+
+def read_shapes(image: Float[Tensor, "3 height width"], world: Shapes) -> list[dict]:
+    """The spots of a picture: `kind`, `colour` (numbers of `kinds` and `COLOURS`), `fit`, `hue`, centre `x`, `y` and `radius` in pixels.
+
+    The background is the median colour, since objects cover less than half. A spot is what hangs together of the pixels that
+    are nearer to one of the eight colours than to it. Every outline is laid over it with the spot's own area and centre of gravity; `fit` is the best intersection over union.
+    """
+    pixels = image.clamp(0, 1).permute(1, 2, 0).numpy()  # as on a screen
+    away = np.linalg.norm(pixels[..., None, :] - np.vstack([np.median(pixels, (0, 1)), PALETTE]), axis=-1)
+    spots, _ = label(away.argmin(-1) > 0)
+    found = []
+    for number, window in enumerate(find_objects(spots), 1):
+        spot = spots == number
+        area = spot.sum()
+        if area < SPECK:
+            continue
+        y, x = center_of_mass(spot)
+        radii = [(area / _area(inside)) ** 0.5 for inside in world.kinds.values()]
+        fits = [_overlap(spot, inside, y, x, radius) for inside, radius in zip(world.kinds.values(), radii)]
+        kind, hues = int(np.argmax(fits)), np.linalg.norm(PALETTE - np.median(pixels[spot], 0), axis=1)
+        found.append({"kind": kind, "fit": fits[kind], "colour": int(hues.argmin()), "hue": float(hues.min()), "x": x, "y": y,
+                      "radius": radii[kind]})
+    return found
+
+
+def readable(images: Float[Tensor, "batch 3 height width"], world: Shapes) -> Bool[Tensor, "batch"]:
+    """Whether every spot has an outline (fit ≥ 0.8) and a colour (within 0.25 of one), and there are as many as the world draws."""
+    def clear(spots: list[dict]) -> bool:
+        return (world.min_objects <= len(spots) <= world.max_objects
+                and all(spot["fit"] >= FIT and spot["hue"] <= HUE for spot in spots))
+
+    return torch.tensor([clear(read_shapes(image, world)) for image in images], dtype=torch.bool)
+
+
+def share_readable(images: Float[Tensor, "batch 3 height width"], world: Shapes) -> dict[str, float]:
+    """The share of `readable` pictures, with its interval (low, high)."""
+    found = share(readable(images, world))
+    return {"readable": found.value, "low": found.low, "high": found.high}
+
+
+@cache
+def _area(inside: Inside) -> float:
+    """Of the outline of radius 1, on a fine grid."""
+    axis = torch.linspace(-1, 1, 401)
+    v, u = torch.meshgrid(axis, axis, indexing="ij")
+    return 4 * float(inside(u, v).float().mean())
+
+
+def _overlap(spot: Bool[np.ndarray, "height width"], inside: Inside, y: float, x: float, radius: float) -> float:
+    """Intersection over union of a spot and an outline drawn at this place."""
+    rows, columns = (torch.arange(n, dtype=torch.float32) for n in spot.shape)
+    drawn = inside((columns[None] - x) / radius, (rows[:, None] - y) / radius).numpy()
+    return float((spot & drawn).sum() / (spot | drawn).sum())

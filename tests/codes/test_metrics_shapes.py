@@ -1,0 +1,54 @@
+"""The reader of Shapes: true scenes are read rightly, what is no scene is refused."""
+
+import pytest
+import torch
+from torch.nn.functional import avg_pool2d
+
+from course_lib.codes.metrics_shapes import read_shapes, readable, share_readable
+from course_lib.slots.scenes import COLOURS, Shapes
+
+WORLD = Shapes(seed=3)
+SCENES = WORLD.batch(range(30))
+
+
+def test_true_scenes_are_read_object_by_object():
+    palette = torch.tensor(list(COLOURS.values()))
+    for i, image in enumerate(SCENES["image"]):
+        there = SCENES["present"][i]
+        spots = read_shapes(image, WORLD)
+        assert len(spots) == there.sum()
+        for spot in spots:
+            where = (torch.tensor([spot["x"], spot["y"]], dtype=torch.float32) + 0.5) / 32 - 1
+            k = int((SCENES["position"][i, there] - where).norm(dim=1).argmin())
+            torch.testing.assert_close(where, SCENES["position"][i, k], atol=0.03, rtol=0)  # a pixel
+            assert spot["kind"] == SCENES["kind"][i, k] and torch.equal(palette[spot["colour"]], SCENES["colour"][i, k])
+            assert spot["radius"] / 32 == pytest.approx(float(SCENES["size"][i, k]), abs=0.03) and spot["hue"] < 1e-6 and spot["fit"] > 0.9
+    assert readable(SCENES["image"], WORLD).all()
+
+
+def test_a_decoder_may_be_a_little_wrong():
+    torch.manual_seed(0)
+    images = SCENES["image"]
+    assert readable(images + 0.03 * torch.randn_like(images), WORLD).float().mean() > 0.95
+    assert readable(avg_pool2d(images, 3, 1, 1), WORLD).float().mean() > 0.75
+
+
+@pytest.mark.parametrize("spoilt", [
+    lambda images: (images + images.flip(0)) / 2,  # two scenes at once
+    lambda images: torch.cat([images[:, :, :32], images.flip(0)[:, :, 32:]], 2),  # the halves of two scenes
+    lambda images: images.roll(1, 1),  # other colours, not in the list
+    lambda images: images[:, :, :1, :1].expand_as(images)], ids=["mixed", "halves", "colours", "empty"])
+def test_what_is_no_scene_is_refused(spoilt):
+    assert readable(spoilt(SCENES["image"]), WORLD).float().mean() < 0.5
+
+
+def test_more_objects_than_the_world_has_are_no_scene():
+    few = Shapes(max_objects=3, seed=3)
+    crowded = SCENES["present"].sum(1) > 3
+    assert torch.equal(readable(SCENES["image"], few), ~crowded)
+
+
+def test_the_share_has_an_interval():
+    both = torch.cat([SCENES["image"][:5], torch.zeros(5, 3, 64, 64)])
+    found = share_readable(both, WORLD)
+    assert found["readable"] == 0.5 and found["low"] < 0.3 and found["high"] > 0.7
