@@ -58,12 +58,15 @@ def _check_folder(folder: Path) -> None:
 
 
 def _pretrained(name: str, **options) -> Parts:
-    """All three from one place; weights that lack a parameter are refused, since transformers would fill it by chance."""
+    """All three from one place. Refused is what transformers would silently make up: lacking parameters, an empty tokenizer."""
     with _quiet():
         model, found = CLIPModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **options)
         if lacking := sorted(found["missing_keys"]):
             raise ValueError(f"the weights lack {len(lacking)} parameters, {lacking[0]} among them")
-        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+        tokenizer, text = AutoTokenizer.from_pretrained(name, **options), model.config.text_config
+        end = text.vocab_size - 1 if text.eos_token_id == 2 else text.eos_token_id  # 2 is in old files, and the model takes the last
+        if tokenizer.eos_token_id != end:
+            raise ValueError(f"a text must end with token {end}, and the tokenizer, if there is one, ends it with {tokenizer.eos_token_id}")
         return model.eval(), tokenizer, CLIPImageProcessorPil.from_pretrained(name, **options)
 
 
