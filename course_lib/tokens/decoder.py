@@ -1,0 +1,179 @@
+"""From a few tokens back to the full grid, by convolutions or by attention; and compressor and decoder as one."""
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from course_lib.core.errors import BadInput
+from course_lib.core.weights import buildable
+from course_lib.tokens.compressor import Compressed, Compressor, ConvCompressor, Grid, Standard, factors, owners
+
+Tokens = Float[Tensor, "batch n dim"]
+
+
+class Decoder(nn.Module):
+    """What the decoders share: every place gets the token of its field, and a correction that a subclass gives.
+
+        rebuilt[i, j] = token[owner(i, j)] + correction(tokens)[i, j]
+
+    The last layer of the correction starts at zero, so an untrained decoder only puts tokens back. Tokens come and go in
+    CLIP's own scale; the correction sees and gives standardised ones.
+    Raises `BadInput`: grids that do not fit together, no layers, other tokens than output_grid has.
+    """
+
+    def __init__(self, dim: int, grid: Sequence[int], output_grid: Sequence[int]):
+        super().__init__()
+        self.dim, self.grid, self.output_grid = dim, tuple(grid), tuple(output_grid)
+        self.scale = Standard(dim)
+        self.register_buffer("owner", owners(grid, output_grid), persistent=False)
+
+    def correction(self, tokens: Tokens, put_back: Grid) -> Grid:
+        """What is added to tokens that were put back; all in standard units."""
+        raise NotImplementedError
+
+    def forward(self, tokens: Tokens) -> Grid:
+        n = self.output_grid[0] * self.output_grid[1]
+        if tokens.shape[1:] != (n, self.dim):
+            raise BadInput(f"this decoder takes {n} tokens of {self.dim} numbers, not of shape {list(tokens.shape[1:])}.")
+        tokens = self.scale(tokens)
+        put_back = tokens[:, self.owner]  # (b, h, w, d)
+        return self.scale.back(put_back + self.correction(tokens, put_back))
+
+
+class ConvDecoder(Decoder):
+    """The way of `ConvCompressor` backwards: at each stage x ← skip(repeat(x)) + W gelu(transposed conv(x)), `factor` times larger.
+
+    The transposed convolution has the kernel and stride of the stage that it mirrors, so every token paints its field and one
+    place around it. hidden: channels inside, by default `dim`.
+    """
+
+    def __init__(self, dim: int, grid: Sequence[int] = (24, 24), output_grid: Sequence[int] = (6, 6), num_layers: int = 3,
+                 hidden: int | None = None):
+        super().__init__(dim, grid, output_grid)
+        at_least_one(dim=dim, num_layers=num_layers, hidden=dim if hidden is None else hidden)
+        width, field = hidden or dim, (grid[0] // output_grid[0], grid[1] // output_grid[1])
+        widths = [dim, *[width] * num_layers]
+        self.stages = nn.ModuleList(
+            Rise(into, out, factor) for into, out, factor in zip(widths, widths[1:], factors(field, num_layers)[::-1]))
+        self.out = zeroed(nn.Conv2d(width, dim, 1))
+
+    def correction(self, tokens: Tokens, put_back: Grid) -> Grid:
+        x = rearrange(tokens, "b (h w) d -> b d h w", h=self.output_grid[0])
+        for stage in self.stages:
+            x = stage(x)  # (b, hidden, h · f, w · f)
+        return rearrange(self.out(x), "b d h w -> b h w d")
+
+
+class Rise(nn.Module):
+    """y = skip(repeat(x)) + W gelu(transposed conv(x)), `factor` times larger; skip is a 1 × 1 convolution where the widths differ."""
+
+    def __init__(self, into: int, out: int, factor: tuple[int, int]):
+        super().__init__()
+        self.factor = factor
+        self.paint = nn.ConvTranspose2d(into, out, (factor[0] + 2, factor[1] + 2), factor, padding=1)
+        self.mix = nn.Conv2d(out, out, 1)
+        self.skip = nn.Identity() if into == out else nn.Conv2d(into, out, 1)
+
+    def forward(self, x: Float[Tensor, "batch into h w"]) -> Float[Tensor, "batch out h2 w2"]:
+        repeated = F.interpolate(self.skip(x), scale_factor=[float(f) for f in self.factor], mode="nearest")
+        return repeated + self.mix(F.gelu(self.paint(x)))
+
+
+class AttentionDecoder(Decoder):
+    """Every place of the full grid asks all compressed tokens; the places do not ask each other.
+
+        state = place + W token[owner];   state ← state + attention(state, tokens + their places);   state ← state + MLP(state)
+
+    Blocks of a transformer decoder (Vaswani et al. 2017, sec. 3.1) before normalisation, without self-attention: 576 × n weights
+    in each head in place of 576 × 576. hidden: width of the state, by default `dim`; rounded up to a multiple of the heads.
+    """
+
+    HEADS = 4
+
+    def __init__(self, dim: int, grid: Sequence[int] = (24, 24), output_grid: Sequence[int] = (6, 6), num_layers: int = 3,
+                 hidden: int | None = None):
+        super().__init__(dim, grid, output_grid)
+        at_least_one(dim=dim, num_layers=num_layers, hidden=dim if hidden is None else hidden)
+        width = -(-(hidden or dim) // self.HEADS) * self.HEADS
+        self.place = nn.Parameter(torch.randn(*grid, width) / width**0.5)
+        self.token_place = nn.Parameter(torch.randn(output_grid[0] * output_grid[1], width) / width**0.5)
+        self.read, self.own = nn.Linear(dim, width), nn.Linear(dim, width)
+        self.norm_tokens = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(AskTokens(width, self.HEADS) for _ in range(num_layers))
+        self.norm, self.out = nn.LayerNorm(width), zeroed(nn.Linear(width, dim))
+
+    def correction(self, tokens: Tokens, put_back: Grid) -> Grid:
+        known = self.norm_tokens(self.read(tokens) + self.token_place)  # (b, n, width)
+        state = rearrange(self.place + self.own(put_back), "b h w c -> b (h w) c")
+        for block in self.blocks:
+            state = block(state, known)
+        return rearrange(self.out(self.norm(state)), "b (h w) d -> b h w d", h=self.grid[0])
+
+
+class AskTokens(nn.Module):
+    """state + Σ softmax(q(state) · k(tokens) / √head_dim) v(tokens), then + MLP: cross-attention before normalisation."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.to_query, self.to_keys_values, self.to_out = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, state: Float[Tensor, "batch places width"], tokens: Float[Tensor, "batch n width"]) -> Float[Tensor, "batch places width"]:
+        query = rearrange(self.to_query(self.norm_attention(state)), "b p (m d) -> b m p d", m=self.heads)
+        keys, values = rearrange(self.to_keys_values(tokens), "b n (two m d) -> two b m n d", two=2, m=self.heads)
+        found = F.scaled_dot_product_attention(query, keys, values)
+        state = state + self.to_out(rearrange(found, "b m p d -> b p (m d)"))
+        return state + self.mlp(self.norm_mlp(state))
+
+
+@buildable
+class LearnedCompressor(Compressor):
+    """`ConvCompressor` and a decoder as one `Compressor`: `expand` is the decoder, so every place gets a token of its own.
+
+    Untrained and with residuals it is average pooling there and back. use_attention: `AttentionDecoder` in place of `ConvDecoder`.
+    decoder_layers: its stages or blocks, by default num_layers. The other arguments, and what is refused, are those of its parts.
+    To put the tokens back as they are, as for the baselines: `Compressor.expand(model, compressed)`.
+    """
+
+    def __init__(self, dim: int, grid: Sequence[int] = (24, 24), output_grid: Sequence[int] = (6, 6), num_layers: int = 3,
+                 use_residual: bool = True, hidden: int | None = None, use_attention: bool = False, decoder_layers: int | None = None):
+        super().__init__()
+        self.compressor = ConvCompressor(dim, grid, output_grid, num_layers, use_residual, hidden)
+        kind = AttentionDecoder if use_attention else ConvDecoder
+        self.decoder = kind(dim, grid, output_grid, num_layers if decoder_layers is None else decoder_layers, hidden)
+        self.dim, self.grid, self.output_grid = dim, tuple(grid), tuple(output_grid)
+
+    @property
+    def scale(self) -> Standard:
+        """Mean and spread of the training tokens."""
+        return self.compressor.scale
+
+    def fit(self, tokens: Float[Tensor, "*lead dim"]) -> None:
+        """Take mean and spread of the channels from training tokens; before anything is learned."""
+        for part in (self.compressor, self.decoder):
+            part.scale.fit(tokens)
+
+    def forward(self, tokens: Grid) -> Compressed:
+        return self.compressor(tokens)
+
+    def expand(self, compressed: Compressed) -> Grid:
+        return self.decoder(compressed.tokens)
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """The layer with weights and bias 0: what it corrects is at first left as it is."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def at_least_one(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise BadInput(f"{name} must be at least 1, not {value}.")
