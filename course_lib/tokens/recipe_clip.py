@@ -19,6 +19,7 @@ from course_lib.core.weights import find_weights, save_weights
 from course_lib.slots.scenes import Scenes
 from course_lib.tokens.captions import FACTORS, WORDS, Captioned, CaptionedScenes
 from course_lib.tokens.clip import ClipTokens
+from course_lib.tokens.figures_clip import zero_shot_figure
 from course_lib.tokens.losses_clip import contrastive_loss
 from course_lib.tokens.small_clip import GREATEST, SmallClip
 from course_lib.tokens.zero_shot import QUESTIONS, ZeroShot, embedded
@@ -90,7 +91,7 @@ def measure(clip: ClipTokens, scored: int = SCORED, joint: int = JOINT) -> dict[
 def run(cfg: DictConfig) -> None:
     """`experiment=clip`: train the small CLIP and write its weights with a card.
 
-    Writes NAME.safetensors and NAME.json into cfg.out, with NAME = cfg.name; logs/ and checkpoints/ beside. cfg.weights: go on
+    Writes NAME.safetensors, NAME.json and NAME.png into cfg.out, with NAME = cfg.name; logs/ and checkpoints/ beside. cfg.weights: go on
     from these, a shipped name or a path, at cfg.resolution; cfg.model is not used then.
     """
     torch.manual_seed(cfg.seed)
@@ -109,3 +110,4 @@ def run(cfg: DictConfig) -> None:
                 "metrics": measure(ClipTokens.of(model), cfg.scored, cfg.scored_joint),
                 "epochs": {name: [round(value, 5) for value in values] for name, values in history.epochs.items()}}
         save_weights(model, Path(cfg.out) / cfg.name, card=card)
+        zero_shot_figure(card["metrics"], QUESTIONS, save_path=Path(cfg.out) / f"{cfg.name}.png")

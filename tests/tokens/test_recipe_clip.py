@@ -95,6 +95,7 @@ def test_chance_stands_beside_what_is_measured():
 def test_the_command_writes_a_model_and_goes_on_at_another_resolution(command, tmp_path):
     assert command("experiment=clip", "epochs=1", "out=a", *SETTINGS) == (0, "")
     card = read_card(tmp_path / "a/clip_48")
+    assert (tmp_path / "a/clip_48.png").stat().st_size > 1000
     assert card["experiment"] == "clip" and set(card["metrics"]) >= {"kind", "kind_held_out", "kind_chance", "joint"}
     assert "hexagon" not in card["model"]["arguments"]["words"] and "circle" in card["model"]["arguments"]["words"]
     assert command("experiment=clip", "epochs=1", "out=a", "weights=a/clip_48", "resolution=96", *SETTINGS) == (0, "")
