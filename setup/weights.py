@@ -26,7 +26,7 @@ def retrain(folder: Path = DATA / "weights") -> list[str]:
     """Train all models of `folder`, those of one run together; return the names of the files that were replaced."""
     runs: dict[tuple[str, ...], list[str]] = {}
     cards = {path.name.removesuffix(".json"): read_card(path) for path in sorted(folder.glob("*.json"))}
-    for name in sorted(cards, key=lambda name: "weights" in cards[name]["config"]):  # what learns from other weights comes after them
+    for name in sorted(cards, key=lambda name: bool(cards[name]["config"].get("weights"))):  # what learns from other weights comes after them
         runs.setdefault(command_of(cards[name]), []).append(name)
     for command, names in runs.items():
         print("training", ", ".join(names), flush=True)
