@@ -27,7 +27,7 @@ Codes = Int[Tensor, "batch slots codebooks"]
 @torch.no_grad()
 def encode_scenes(model: SVQ | PatchVQ, data: SceneDataset, count: int, order: str = "canonical", seed: int = 0,
                   progress: bool = False) -> Codes:
-    """The codes of scenes 0 to count − 1, with the background first and then as a page is read (canonical), by their
+    """The codes of scenes 0 to count − 1, with a slot without an object first and then as a page is read (canonical), by their
     numbers, so that a set of slots has one spelling wherever they are (codes), shuffled (random), or as the model gives its slots
     (none). Who is where is said by the last attention. Patches stay where they are in any case: a decoder of patches must know
     which is which.

@@ -163,7 +163,7 @@ choices_figure(next_colour[:5], names, taken[:5].tolist(), [f"after {names[a]}, 
 #
 # ## 3 · Who comes first? The price of an order
 #
-# Slots are a set, a sequence has an order, so somebody must choose. **Canonical**: the background first, then the objects as a page is read. **Random**: shuffled anew for every scene. **Predict first:** the same world, the same network, but objects in random order. What does the NLL rise to?
+# Slots are a set, a sequence has an order, so somebody must choose. **Canonical**: the objects as a page is read, and before them the slot that has none, if there is one. **Random**: shuffled anew for every scene. **Predict first:** the same world, the same network, but objects in random order. What does the NLL rise to?
 
 # %%
 from course_lib.codes.figures_generation import nll_figure
@@ -205,20 +205,21 @@ claim("codes.prior_bits", rates["transformer"] / math.log(2), above=14, below=65
 claim("codes.independent_nats", rates["independent codes"], above=rates["transformer"] + 10)
 with torch.no_grad():
     spent = -prior(unseen).log_softmax(-1).gather(-1, unseen[..., None]).squeeze(-1).mean(0)
-claim("codes.first_code_nats", spent[0, 0], above=1, below=math.log(prior.codes))
-claim("codes.first_book_nats", spent[:, 0].mean(), below=math.log(prior.codes))
-claim("codes.last_book_nats", spent[:, -1].mean(), below=float(spent[:, 0].mean()))
+claim("codes.spare_nats", spent[0].sum(), below=3)
+claim("codes.object_nats", spent[1:].sum(1).mean(), above=3, below=10)
+claim("codes.first_book_nats", spent[1:, 0].mean(), below=math.log(prior.codes))
+claim("codes.last_book_nats", spent[1:, -1].mean(), below=float(spent[1:, 0].mean()))
 positions_figure(spent, [str(m + 1) for m in range(prior.codebooks)], ceiling=math.log(prior.codes))
 
 # %% [markdown]
 # Of {{codes.nominal_nats:.0f}} nats the transformer needs {{codes.prior_nats:.1f}} ({{codes.prior_bits:.0f}} bits): most of the room in 16 codes is never used, since codes know of each other. Counting alone needs {{codes.independent_nats:.1f}}.
-# The bars (four codebooks in each slot) say where the nats go. The first code of all costs {{codes.first_code_nats:.1f}} of $\ln 512 = 6.2$; within a slot the first codebook costs {{codes.first_book_nats:.1f}} on average and the last {{codes.last_book_nats:.2f}}: after three codes of an object the fourth is mostly settled.
+# The bars (four codebooks in each slot) say where the nats go. Three objects need three slots; the fourth finds nothing that is its own, and the canonical order puts it first. It has nearly always the same word, and costs {{codes.spare_nats:.1f}} nats. An object costs {{codes.object_nats:.1f}}: its first codebook {{codes.first_book_nats:.1f}} of $\ln 512 = 6.2$, its last {{codes.last_book_nats:.2f}}, since after three codes the fourth is mostly settled.
 #
 # But the entropy of the world is {{codes.world_nats:.2f}}. What are the other nats for? Let $S$ be the scene and $C$ its codes. Both sides of the following are the entropy of the pair $(S, C)$, minus $H(S \mid C)$:
 #
 # $$H(C) = \underbrace{H(S)}_{\text{the scene}} + \underbrace{H(C \mid S)}_{\text{synonyms, order}} - \underbrace{H(S \mid C)}_{\text{what codes lose}}, \qquad \text{NLL} = H(C) + \mathrm{KL}.$$
 #
-# - **Synonyms push it up.** One scene can be spelled in many ways: 512 codes for a handful of properties leave many codes for the same thing, and slots start at random. (There would be far more, had training not put a price on rare codes, see section 4 of notebook 07.)
+# - **Synonyms push it up.** One scene can be spelled in many ways: 512 codes for a handful of properties leave many codes for the same thing, and slots start at random. (There would be far more, had training not put a price on rare codes, see section 4 of notebook 07.) Whatever order the slots are told in must be told, too.
 # - **Loss pulls it down.** Codes that forget the sizes, say, would save $3 \ln 2 = 2.08$ nats, and could end *below* 15.62.
 # - **What is not learned** (KL) pushes it up.
 #
@@ -229,18 +230,26 @@ from course_lib.codes.metrics import parse
 
 with one_thread():
     again = encode_scenes(svq, held_out, 500, seed=1)
+    raw = [encode_scenes(svq, held_out, 200, "none", seed=seed) for seed in (0, 1)]  # slots as the model gives them
     rebuilt = parse(paint_codes(svq, unseen[:200]), held_out)["states"]
     disorder = random_order(unseen[:200], torch.Generator().manual_seed(0))
     moved = (paint_codes(svq, disorder[:50]) - paint_codes(svq, unseen[:50])).abs().max()
 claim("codes.same_scene_again", (unseen == again).flatten(1).all(1).float().mean(), below=0.95)
 claim("codes.same_code_again", (unseen == again).float().mean(), above=0.1, below=0.999)
+claim("codes.same_scene_unsorted", (raw[0] == raw[1]).flatten(1).all(1).float().mean(), below=0.5)
+words, words_again = ((codes * prior.codes ** torch.arange(prior.codebooks)).sum(2) for codes in (unseen, again))  # four codes as one number
+common = (words[:, :, None] == words_again[:, None]).any(2).sum(1)  # words of a scene that the other spelling has, too
+claim("codes.same_three_again", (common >= 3).float().mean(), above=0.9)
+claim("codes.spare_word", (words[:, 0] == words[:, 0].mode().values).float().mean(), above=0.6, below=0.99)
 claim("codes.read_back", (rebuilt == held_out.first(200)).all(1).float().mean(), above=0.95)
 claim("codes.shuffled_picture", moved, below=1e-3)
 claim("codes.shuffled_surplus", measure_nll(prior, disorder)["nll"] - measure_nll(prior, unseen[:200])["nll"], above=3)
 
 # %% [markdown]
-# In {{codes.same_scene_again:.0%}} of the scenes; of single codes {{codes.same_code_again:.0%}} agree. These are synonyms, seen directly. And next to nothing is lost: painted from its codes and read back, {{codes.read_back:.1%}} of 200 scenes are exactly the scene that went in. So here nearly all of the surplus is spelling, and what the prior has not learned.
-# A synonym is no harm to the picture, but it makes the prior's work harder: a rule about 8 colours becomes a rule about many more codes.
+# In {{codes.same_scene_again:.0%}} of the scenes; of single codes {{codes.same_code_again:.0%}} agree. Without sorting it would be {{codes.same_scene_unsorted:.0%}} of the scenes: most of the disagreement between two spellings is order, and a canonical order takes it away.
+# What remains is mostly the spare slot. Look at the words of a scene as a set: in {{codes.same_three_again:.0%}} of the scenes at least three of the four words come again. In {{codes.spare_word:.0%}} the spare slot has one and the same word; in the others it took a share of some object, and word and order may change with the share. So of true synonyms, two words for one object, few are left.
+#
+# And next to nothing is lost: painted from its codes and read back, {{codes.read_back:.1%}} of 200 scenes are exactly the scene that went in.
 #
 # The order is a matter of the prior alone: shuffle the slots of a scene, and the decoder, which sees a set, paints the same picture (largest difference {{codes.shuffled_picture:.1g}}). The prior, which reads a sequence, is surprised by {{codes.shuffled_surplus:.0f}} nats: it has learned to expect reading order.
 
@@ -378,17 +387,18 @@ with one_thread():
     patch_nats = measure_nll(patch_prior, encode_scenes(patches, held_out, 500))["nll"]
 claim("codes.patch_nats", patch_nats, above=15, below=20)
 claim("codes.patch_surplus", patch_nats - world.entropy, above=-0.1, below=2)
+claim("codes.svq_promise", math.exp(world.entropy - rates["transformer"]), above=0.2, below=0.99)
 claim("codes.patch_promise", math.exp(world.entropy - patch_nats), above=0.2)
 claim("codes.rule_kept", best["right"] / (best["right"] + best["same_colour"]), above=world.lawful_by_chance)
 
 # %% [markdown]
-# {{codes.svq_right:.0%}} of 500 scenes are right (95 % interval {{codes.svq_right_low:.0%}} to {{codes.svq_right_high:.0%}}). With independent codes it is {{codes.svq_independent_right:.0%}}: not even objects come out, since the codes of *one* slot must fit together before anything can be painted. The patch model with the same prior reaches {{codes.vqvae_right:.0%}}, and {{codes.vqvae_independent_right:.0%}} without it.
+# {{codes.svq_right:.0%}} of 500 scenes are right (95 % interval {{codes.svq_right_low:.0%}} to {{codes.svq_right_high:.0%}}). With independent codes it is {{codes.svq_independent_right:.0%}}: mostly not even objects come out, since the codes of *one* slot must fit together before anything can be painted. The patch model with the same prior reaches {{codes.vqvae_right:.0%}}, and {{codes.vqvae_independent_right:.0%}} without it.
 #
 # The right half of the figure says *what* goes wrong. With SVQ {{codes.svq_unparsable:.0%}} of the pictures cannot be read and {{codes.svq_same_colour:.0%}} have two objects of one colour; with patches it is {{codes.vqvae_unparsable:.0%}} and {{codes.vqvae_same_colour:.0%}}. Beware of the chance line, though: a machine that makes perfect objects and ignores the rule
 # stands at {{codes.lawful_by_chance:.0%}}. The fair question is: of the scenes with three readable objects, how many keep the rule? With SVQ {{codes.rule_kept:.0%}}. Only what lies above the line has been learned.
 #
-# **Here the codes of patches tell scenes better than those of objects.** We had hoped for the opposite, and Wu, Lee & Ahn report it for their scenes. The likelihood says why. On patches the prior spends {{codes.patch_nats:.2f}} nats a scene, {{codes.patch_surplus:.2f}} above the entropy; a picture has one spelling and loses nothing, so the bound of section 2 promises {{codes.patch_promise:.0%}}. On slots it spends {{codes.prior_nats:.1f}}: a slot
-# finds its object from a start that is drawn by chance, so a scene has several spellings (section 4), and all of them must be learned. And this world flatters patches: it stands on a grid, as they do, and nothing hides anything. What codes of objects kept was the *object*, to be exchanged as one thing (notebook 07, section 8). That is another virtue than to be easy to foretell. (One training of each; other seeds may move both.)
+# **Here objects and patches tell scenes equally well**: over 500 scenes their intervals overlap. We had hoped for a lead of the objects, which Wu, Lee & Ahn report for their scenes. The likelihood says what each of them pays for. On patches the prior spends {{codes.patch_nats:.2f}} nats a scene, {{codes.patch_surplus:.2f}} above the entropy; a picture has one spelling and loses nothing, so the bound of section 2 promises {{codes.patch_promise:.0%}}. On slots it spends {{codes.prior_nats:.1f}}, and most of the surplus is the
+# spare slot: spelling, which harms no picture. That is why {{codes.svq_right:.0%}} can be right where the bound promises only {{codes.svq_promise:.0%}}. And this world flatters patches: it stands on a grid, as they do, and nothing hides anything. What codes of objects kept was the *object*, to be exchanged as one thing (notebook 07, section 8). (One training of each; other seeds may move both.)
 
 # %% [markdown]
 # ## 7 · Temperature, variety and copies
@@ -532,7 +542,7 @@ except BadInput as refused:
 # - The rule world has 6,096,384 scenes: {{codes.world_nats:.2f}} nats, {{codes.world_bits:.2f}} bits. With perfect codes a small transformer comes within {{codes.factor_surplus:.3f}} nats of it, and spends ln 8, ln 7, ln 6 on the three colours: it has found the rule.
 # - NLL close to the entropy is a promise: at least $e^{-(\text{NLL} - H)}$ of the generated scenes are lawful; {{codes.factor_bound:.1%}} promised, {{codes.factor_right:.1%}} found.
 # - A random order costs exactly the logarithm of the number of orders: {{codes.price_of_order:.2f}} nats measured, 1.79 predicted.
-# - Codes of pictures cost {{codes.prior_nats:.1f}} nats: hardly anything is lost ({{codes.read_back:.1%}} read back), so the surplus is synonyms and what was not learned. Against the entropy that is a comparison, not a bound.
+# - Codes of pictures cost {{codes.prior_nats:.1f}} nats: hardly anything is lost ({{codes.read_back:.1%}} read back), so the surplus is spelling, most of it that of a slot without an object, and what was not learned. Against the entropy that is a comparison, not a bound.
 # - So, can it? {{codes.svq_right:.0%}} of the generated scenes obey the rule, {{codes.svq_independent_right:.0%}} with independent codes, {{codes.vqvae_right:.0%}} with codes of patches; the chance line is at {{codes.lawful_by_chance:.0%}}. {{codes.copied:.1%}} are copies, where chance gives {{codes.copied_by_chance:.1%}}.
 # - Accuracy alone can be fooled, by one scene for ever and by scenes learned by heart. Variety and copies belong beside it.
 #
