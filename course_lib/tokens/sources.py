@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import ERROR, getLogger
 from pathlib import Path
 
 import torch
@@ -73,13 +74,16 @@ def _pretrained(name: str, **options) -> Parts:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Errors only, and no bars: what matters is said by `BadInput`."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub, level, bars = getLogger("huggingface_hub"), logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_level = hub.level
     logging.set_verbosity_error()
+    hub.setLevel(ERROR)
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        hub.setLevel(hub_level)
         if bars:
             logging.enable_progress_bar()
 
