@@ -128,6 +128,8 @@ def _check_values(given: DictConfig, default: DictConfig, prefix: str = "") -> N
         value = OmegaConf.to_container(given, resolve=True)[key]
         if isinstance(usual, dict) and isinstance(value, dict):
             _check_values(given[key], default[key], f"{prefix}{key}.")
+        elif key.endswith("grid_size") and isinstance(value, list) and _alike(value, [usual]):
+            pass  # a grid may be square and one number, or [height, width]
         elif usual is not None and not _alike(value, usual):
             raise BadInput(f"{prefix}{key}={value} is not {_kind(usual)}; the default is {usual}.")
         elif isinstance(usual, str):

@@ -18,8 +18,9 @@ GAMES = ("put_back", "pick", "rebuilt")
 class ConvCritic(nn.Module):
     """c(grid) = w · mean over places of features(grid): convolutions with leaky ReLUs, so a grid of any size has a value.
 
-    Each token is read alone, then `num_layers` convolutions of 3 × 3 with stride 2 look at neighbours. No BatchNorm: with it the value of one grid depends on the others of
-    its batch, and the penalty would bind a function that has no gradient of its own at a sample (Gulrajani et al. 2017, sec. 4).
+    Each token is read alone, then `num_layers` convolutions of 3 × 3 with stride 2 look at neighbours. No BatchNorm: with it the
+    value of one grid depends on the others of its batch, and the penalty would bind a function that has no gradient of its own
+    at a sample (Gulrajani et al. 2017, sec. 4).
     No attention either: the penalty differentiates twice, which the fast attention kernels cannot.
     """
 

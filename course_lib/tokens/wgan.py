@@ -42,8 +42,9 @@ def mlp(into: int, hidden: int = 64, layers: int = 2) -> nn.Sequential:
 
 
 def train_wgan_1d(mixture: Mixture = Mixture(), *, samples: int = 2048, epochs: int = 120, batch_size: int = 128, lr: float = 1e-3,
-                  n_critic: int = N_CRITIC, lambda_gp: float = LAMBDA, one_sided: bool = True, seed: int = 0, loss: Callable[[Tensor], Tensor] = generator_loss,
-                  watch: Callable[[int, nn.Module], None] | None = None, progress: bool = True, **penalty: Callable) -> Warmup:
+                  n_critic: int = N_CRITIC, lambda_gp: float = LAMBDA, one_sided: bool = True, seed: int = 0,
+                  loss: Callable[[Tensor], Tensor] = generator_loss, watch: Callable[[int, nn.Module], None] | None = None,
+                  progress: bool = True, **penalty: Callable) -> Warmup:
     """Train a generator of x from z ~ N(0, 1) against a critic: `n_critic` batches for the critic, then one for the generator.
 
     After each epoch both distances are taken between the data's exact quantiles and the generator's outputs at even z.
