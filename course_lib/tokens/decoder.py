@@ -69,12 +69,15 @@ class ConvDecoder(Decoder):
 
 
 class Rise(nn.Module):
-    """y = skip(repeat(x)) + W gelu(transposed conv(x)), `factor` times larger; skip is a 1 × 1 convolution where the widths differ."""
+    """y = skip(repeat(x)) + W gelu(transposed conv(x)), `factor` times larger; skip is a 1 × 1 convolution where the widths differ.
 
-    def __init__(self, into: int, out: int, factor: tuple[int, int]):
+    around: how many places beside its own every place paints, on each side of each axis.
+    """
+
+    def __init__(self, into: int, out: int, factor: tuple[int, int], around: tuple[int, int] = (1, 1)):
         super().__init__()
         self.factor = factor
-        self.paint = nn.ConvTranspose2d(into, out, (factor[0] + 2, factor[1] + 2), factor, padding=1)
+        self.paint = nn.ConvTranspose2d(into, out, (factor[0] + 2 * around[0], factor[1] + 2 * around[1]), factor, padding=around)
         self.mix = nn.Conv2d(out, out, 1)
         self.skip = nn.Identity() if into == out else nn.Conv2d(into, out, 1)
 
@@ -141,11 +144,13 @@ class LearnedCompressor(Compressor):
     To put the tokens back as they are, as for the baselines: `Compressor.expand(model, compressed)`.
     """
 
+    DECODERS = ConvDecoder, AttentionDecoder
+
     def __init__(self, dim: int, grid: Sequence[int] = (24, 24), output_grid: Sequence[int] = (6, 6), num_layers: int = 3,
                  use_residual: bool = True, hidden: int | None = None, use_attention: bool = False, decoder_layers: int | None = None):
         super().__init__()
         self.compressor = ConvCompressor(dim, grid, output_grid, num_layers, use_residual, hidden)
-        kind = AttentionDecoder if use_attention else ConvDecoder
+        kind = self.DECODERS[use_attention]
         self.decoder = kind(dim, grid, output_grid, num_layers if decoder_layers is None else decoder_layers, hidden)
         self.dim, self.grid, self.output_grid = dim, tuple(grid), tuple(output_grid)
 

@@ -67,18 +67,19 @@ def sample_rf_tokens(tokens: Grid, output_grid: Sequence[int], generator: torch.
     return tokens[torch.arange(len(tokens), device=tokens.device)[:, None], place // width, place % width]
 
 
-def field_resultant(tokens: Grid, output_grid: Sequence[int]) -> Float[Tensor, "batch rows columns"]:
+def field_resultant(tokens: Grid, output_grid: Sequence[int], lengths: Float[Tensor, "batch height width"] | None = None,
+                    ) -> Float[Tensor, "batch rows columns"]:
     """R = ‖mean of u‖ of every field, u = x / ‖x‖ its unit tokens: 1 if all point one way, 0 if they cancel (Mardia & Jupp 2000, sec. 9.2).
 
     Theorem. The mean cosine of one token c with a field is at most R, and R is reached by the direction of the mean of u. For, with c
     of length 1, mean (c · u) = c · mean u ≤ ‖mean u‖ (Cauchy–Schwarz), equal where c points along mean u.
     So R is the ceiling of whatever puts one token for a field: of every compressed token put back, average pooling included (the mean
     of x, not of u, so it only comes near). A decoder that writes another token at each place is not bound by it.
-    A token of length 0 has no direction and adds nothing.
+    A token of length 0 has no direction and adds nothing. lengths: ‖x‖, if they are known already.
     """
     rows, columns = field_size(tokens.shape[1:3], output_grid)
     batch, height, width, dim = tokens.shape
-    shorter = (1 / torch.linalg.vector_norm(tokens, dim=-1)).nan_to_num(posinf=0.0)
+    shorter = (1 / (torch.linalg.vector_norm(tokens, dim=-1) if lengths is None else lengths)).nan_to_num(posinf=0.0)
     # weighted sums along each row of a field, then over its rows: one pass over the tokens, with no copy of them
     along = torch.bmm(shorter.reshape(-1, 1, columns), tokens.reshape(-1, columns, dim))
     sums = along.view(batch, output_grid[0], rows, output_grid[1], dim).sum(2)
