@@ -42,7 +42,7 @@ class RFDecoder(Decoder):
 class RFConvDecoder(RFDecoder):
     """A picture of 1 × 1 made as large as the field: at each stage x ← skip(repeat(x)) + W gelu(transposed conv(x)).
 
-        4 × 4 in three stages: 1 × 1 → 2 × 2 → 4 × 4 → 4 × 4        3 × 3: 1 × 1 → 3 × 3 → 3 × 3 → 3 × 3        2 × 3: 1 × 1 → 2 × 3 → …
+        in three stages     1 × 1 → 2 × 2 → 4 × 4 → 4 × 4      1 × 1 → 3 × 3 → 3 × 3 → 3 × 3      1 × 1 → 2 × 3 → 2 × 3 → 2 × 3
 
     The largest factors come first, so that the places soon exist and the later stages can tell neighbours from each other. Along an
     axis where there is only one place yet, a stage paints just what grows from it: around it there is nothing.

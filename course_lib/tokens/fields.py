@@ -40,7 +40,7 @@ def get_rf_indices(grid: Sequence[int], output_grid: Sequence[int]) -> Int64[Ten
 
 
 def extract_rf_targets(tokens: Grid, output_grid: Sequence[int]) -> Fields:
-    """All tokens of every field, what a field decoder has to rebuild: tokens[:, get_rf_indices] of the flattened grid. `assemble_rf` undoes it."""
+    """All tokens of every field, what a field decoder has to rebuild: those of the flattened grid at `get_rf_indices`. `assemble_rf` undoes it."""
     field_size(tokens.shape[1:3], output_grid)
     return rearrange(tokens, "b (oh fh) (ow fw) d -> b (oh ow) (fh fw) d", oh=output_grid[0], ow=output_grid[1])
 
