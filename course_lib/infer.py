@@ -1,0 +1,124 @@
+"""Compress pictures with a trained compressor: python -m course_lib.infer checkpoint=… image=… [key=value ...]
+
+For each picture it writes, into `out`,
+  NAME.safetensors   the compressed tokens, the grid rebuilt from them, CLS, and as metadata what they are of
+  NAME.png           the picture as CLIP sees it, where its tokens come back (cosines), and the grids as colours
+and summary.csv with the measures of all pictures of this call. NAME is the whole name of the picture: cat.jpg gives cat.jpg.png.
+Pictures that are done already, by the same checkpoint and CLIP, are passed over, so the same command goes on after an interruption;
+results of another picture, checkpoint or CLIP are never written over unless overwrite=true. Broken pictures are reported and left out.
+"""
+
+import sys
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from pathlib import Path
+
+from course_lib.core.errors import BadInput
+from course_lib.tokens.inference import COLUMNS, Report, infer
+
+EXAMPLES = """\
+Examples:
+  python -m course_lib.infer checkpoint=outputs/compress_global image=photo.jpg
+  python -m course_lib.infer checkpoint=outputs/checkpoints/compress_global/best_model image=photos out=outputs/photos
+  python -m course_lib.infer checkpoint=outputs/compress_global image="my photos" figures=false batch_size=32 workers=2
+  python -m course_lib.infer checkpoint=outputs/compress_global image=photo.jpg clip=models/clip-vit-large-patch14-336
+"""
+
+
+def _key(about: str, default: object = MISSING):
+    return field(default=default, metadata={"about": about})
+
+
+@dataclass
+class Settings:
+    """Every key of the command line; a default of None is written null."""
+
+    checkpoint: str = _key("of a compressor: shipped weights, NAME.safetensors, or the folder of a checkpoint of a finished training")
+    image: str = _key("a picture, or a folder of pictures or of class folders")
+    out: str = _key("folder for what is written, apart from the pictures", "outputs/infer")
+    clip: str | None = _key("shipped weights, a folder, or a name of the hub; null: the CLIP that the checkpoint's card names", None)
+    layer: int | None = _key("whose tokens, as transformers counts hidden states; null: the card's", None)
+    figures: bool = _key("false: no NAME.png, which takes longer than small models do", True)
+    overwrite: bool = _key("true: make everything again", False)
+    batch_size: int = _key("pictures in memory at a time", 8)
+    workers: int = _key("processes that read pictures ahead", 0)
+    progress: bool = _key("show a progress bar", True)
+
+
+def main() -> int:
+    """Do what the command line asks for; return 0, or 2 after one sentence about a wrong input."""
+    arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
+        print(help_text())
+        return 0
+    try:
+        settings = parse(arguments)
+        print(_summary(infer(**asdict(settings)), settings.out))
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on with the pictures that are not done.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(arguments: list[str]) -> Settings:
+    """The settings of a command line. All behind the first "=" is the value, as it stands: names of files may hold spaces, commas, brackets.
+
+    Raises `BadInput`, one sentence each: an unknown option or key, one given twice or without a value, a value of another kind, a key missing.
+    """
+    known, given = {each.name: each for each in fields(Settings)}, {}
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        if word.startswith("-"):
+            raise BadInput(f"unknown option {key}; settings are written key=value, for example image=photo.jpg.")
+        if not equals:
+            raise BadInput(f"cannot read {word!r}; settings are written key=value, and image is one picture or one folder.")
+        if key not in known:
+            raise BadInput(f"unknown key {key!r}; there are: {', '.join(known)}.")
+        if key in given:
+            raise BadInput(f"{key} is given twice; name one picture or one folder, and every other key once.")
+        if not value:
+            raise BadInput(f"{key} has no value; write {key}=… with something behind it, or leave it out.")
+        given[key] = _value(known[key], value)
+    if lacking := [f"{name}=…" for name, each in known.items() if each.default is MISSING and name not in given]:
+        raise BadInput(f"{' and '.join(lacking)} must be given; see python -m course_lib.infer --help.")
+    return Settings(**given)
+
+
+def help_text() -> str:
+    names = [each.name if each.default is MISSING else f"{each.name}={_written(each.default)}" for each in fields(Settings)]
+    keys = [f"  {name:<20} {each.metadata['about']}" for name, each in zip(names, fields(Settings))]
+    return "\n".join([__doc__, "Keys and their defaults:", *keys, "", EXAMPLES])
+
+
+def _value(key: Field, text: str) -> str | int | bool | None:
+    if text == "null" and key.default is None:
+        return None
+    if key.type is bool:
+        if text not in ("true", "false"):
+            raise BadInput(f"{key.name}={text} is not true or false; the default is {_written(key.default)}.")
+        return text == "true"
+    if key.type in (int, int | None):
+        try:
+            return int(text)
+        except ValueError:
+            raise BadInput(f"{key.name}={text} is not a whole number; the default is {_written(key.default)}.") from None
+    return str(Path(text).expanduser()) if text.startswith("~") else text
+
+
+def _written(default: object) -> str:
+    return {True: "true", False: "false", None: "null"}[default] if default is None or isinstance(default, bool) else str(default)
+
+
+def _summary(report: Report, out: str) -> str:
+    """What was done, in one line."""
+    many = len(report.rows)
+    means = ", ".join(f"{name.replace('_', ' ')} {sum(float(row[name]) for row in report.rows) / many:.3f}" for name in COLUMNS[1:-1])
+    before = f" ({many - report.made} of them done before)" if report.made < many else ""
+    left_out = f"; {len(report.skipped)} left out" if report.skipped else ""
+    return f"{out}: {many} picture{'s' * (many != 1)}{before}{left_out}. {'Means: ' * (many > 1)}{means}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
