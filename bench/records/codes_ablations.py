@@ -25,7 +25,7 @@ OUT, RECORD = Path("outputs/ablations"), DATA / "runs" / "codes_ablations.json"
 BASE = ("epochs=16", "batch_size=32", "lr=0.001", "dataset.resolution=32", "+dataset.colours=3", "model.codes=64", "model.channels=32",
         "model.decoder_dim=64", "model.decoder_layers=2", "objective.cells=32", "objective.settle_from=0.7", "prior.samples=20000",
         "prior.lr=0.002", "prior.model.dim=64", "prior.model.layers=3")
-QUOTED = ("mse", "fg_ari", "attention_fg_ari", "perplexity", "nll", "right", "right_independent")
+QUOTED = ("mse", "fg_ari", "attention_fg_ari", "perplexity", "nll", "right", "right_independent", "unparsable", "same_colour")
 
 
 def sweep(changes: list[str], seed: int) -> None:

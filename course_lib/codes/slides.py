@@ -1,5 +1,6 @@
 """The pictures of the lecture on Part III, drawn from the shipped weights: the same models give the same slides."""
 
+import json
 from collections.abc import Sequence
 from functools import cache
 
@@ -12,6 +13,7 @@ from course_lib.codes.atlas import collect, make_maps
 from course_lib.codes.editing import Edits, exchange, exchange_patches, leave_out, plan, spare_slots
 from course_lib.codes.factor_codes import FACTORS, position_entropies
 from course_lib.codes.figures import pictures_figure
+from course_lib.codes.figures_ablations import ablation_figure
 from course_lib.codes.figures_atlas import atlas_figure
 from course_lib.codes.figures_codes import codes_figure, edits_figure, information_figure, versus_figure
 from course_lib.codes.figures_generation import VERDICTS, accuracy_figure, nll_figure, positions_figure, verdict_sheet
@@ -30,6 +32,7 @@ from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
 from course_lib.core.claims import quotable
 from course_lib.core.frames import Frames
+from course_lib.core.paths import DATA
 from course_lib.core.projector import SCREEN, photograph, projected
 from course_lib.core.threads import one_thread
 from course_lib.core.weights import load_pretrained
@@ -188,6 +191,11 @@ def accuracy() -> Figure:
     return larger(accuracy_figure(rows, world().lawful_by_chance), 13)
 
 
+def ablations() -> Figure:
+    """The recorded sweep of notebook 09."""
+    return ablation_figure(json.loads((DATA / "runs" / "codes_ablations.json").read_text(encoding="utf-8"))["rows"])
+
+
 def atlas() -> Figure:
     """A map of slots, coloured by the truth."""
     with one_thread():
@@ -266,5 +274,6 @@ SLIDE_FIGURES = {
     "accuracy": projected(accuracy, 11.5, 2.9),
     "priced": projected(priced, 11.5, 4.4),
     "atlas": projected(atlas, 11.5, 4.6),
+    "ablations": projected(ablations, 12, 4.4),
 }
 SLIDE_DEMOS = {"starts": start_frames, "edit": edit_frames, "temperature": temperature_frames}
