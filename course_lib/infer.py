@@ -22,6 +22,14 @@ Examples:
   python -m course_lib.infer checkpoint=outputs/compress_global image="my photos" figures=false batch_size=32 workers=2
   python -m course_lib.infer checkpoint=outputs/compress_global image=photo.jpg clip=models/clip-vit-large-patch14-336
 """
+USE = """\
+To go on with the files, in Python:
+  from course_lib.tokens.inference import load_trained, read
+  stored, trained = read("outputs/infer/photo.jpg.safetensors"), load_trained("outputs/compress_global")
+  retrieval    trained.clip.replay(stored.compressed[None], stored.cls[None]) @ trained.clip.text_embedding(texts).mT are cosines
+  generation   stored.compressed (n, dim): the picture as n words for a language model; stored.rebuilt (height, width, dim): as a full grid
+Other programs: safetensors.torch.load_file(path) gives "compressed", "rebuilt" and "cls", in float32 and in CLIP's own scale.
+"""
 
 
 def _key(about: str, default: object = MISSING):
@@ -89,7 +97,7 @@ def parse(arguments: list[str]) -> Settings:
 def help_text() -> str:
     names = [each.name if each.default is MISSING else f"{each.name}={_written(each.default)}" for each in fields(Settings)]
     keys = [f"  {name:<20} {each.metadata['about']}" for name, each in zip(names, fields(Settings))]
-    return "\n".join([__doc__, "Keys and their defaults:", *keys, "", EXAMPLES])
+    return "\n".join([__doc__, "Keys and their defaults:", *keys, "", EXAMPLES, USE])
 
 
 def _value(key: Field, text: str) -> str | int | bool | None:
