@@ -24,7 +24,8 @@ Examples:
 """
 USE = """\
 To go on with the files, in Python:
-  from course_lib.tokens.inference import load_trained, read
+  from course_lib.tokens.inference import read
+  from course_lib.tokens.trained import load_trained
   stored, trained = read("outputs/infer/photo.jpg.safetensors"), load_trained("outputs/compress_global")
   retrieval    trained.clip.replay(stored.compressed[None], stored.cls[None]) @ trained.clip.text_embedding(texts).mT are cosines
   generation   stored.compressed (n, dim): the picture as n words for a language model; stored.rebuilt (height, width, dim): as a full grid

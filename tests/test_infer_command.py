@@ -102,7 +102,8 @@ def test_help_names_keys_and_examples(command):
     for word in ("--help", "-h"):
         code, output, error = command(word)
         assert (code, error) == (0, "")
-        for words in ("checkpoint ", "image ", "out=outputs/infer", "clip=null", "overwrite=false", "batch_size=8", "passed over", "best_model", "retrieval", "generation"):
+        for words in ("checkpoint ", "image ", "out=outputs/infer", "clip=null", "overwrite=false", "batch_size=8", "passed over", "best_model",
+                      "retrieval", "generation"):
             assert words in output
 
 
