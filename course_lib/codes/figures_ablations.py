@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from course_lib.core.errors import BadInput
 from course_lib.core.paths import atomic
 from course_lib.core.style import new_figure
 
-PANELS = (("fg_ari", "FG-ARI of the masks", (0, 1)), ("right", "generated scenes\nthat obey the rule", (0, 1)),
-          ("right_independent", "the same, each code\ndrawn by itself", (0, 1)), ("nll", "prior: nats a scene", None))
+PANELS = (("fg_ari", "FG-ARI\nof the masks", (0, 1)), ("mse", "squared error of\nthe reconstruction", None), ("right", "generated scenes\nthat obey the rule", (0, 1)),
+          ("right_independent", "the same, each\ncode by itself", (0, 1)), ("nll", "prior:\nnats a scene", None))
 
 
 def ablation_figure(rows: Sequence[dict], save_path: Path | str | None = None) -> Figure:
@@ -37,7 +38,12 @@ def ablation_figure(rows: Sequence[dict], save_path: Path | str | None = None) -
         axes.set_title(title, fontsize=10)
         axes.set_ylim(len(changes) - 0.5, -0.5)
         if limits:
-            axes.set_xlim(limits[0] - 0.03, limits[1] + 0.03)
+            axes.set(xlim=(limits[0] - 0.03, limits[1] + 0.03), xticks=(0, 0.5, 1))
+        elif measure == "mse" and points:
+            least, most = (np.log10(pick([value for value, _ in points])) for pick in (min, max))
+            decades = 10.0 ** np.arange(np.floor(least), np.floor(most) + 2)
+            axes.set(xscale="log", xlim=(decades[0], decades[-1]), xticks=decades)
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yticks(range(len(changes)), names)
         axes.grid(False, axis="y")
     if save_path:

@@ -193,7 +193,10 @@ def accuracy() -> Figure:
 
 def ablations() -> Figure:
     """The recorded sweep of notebook 09."""
-    return ablation_figure(json.loads((DATA / "runs" / "codes_ablations.json").read_text(encoding="utf-8"))["rows"])
+    figure = ablation_figure(json.loads((DATA / "runs" / "codes_ablations.json").read_text(encoding="utf-8"))["rows"])
+    for axes in figure.axes:
+        axes.title.set_size(12)
+    return figure
 
 
 def atlas() -> Figure:
