@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from course_lib.core.errors import BadInput
 from course_lib.tokens.compressor import Compressed, Compressor, Grid
+from course_lib.tokens.fields import sample_rf_tokens
 
 Shown = Float[Tensor, "batch h w dim"]  # a grid of another size than the one it comes from
 GAMES = ("put_back", "pick", "rebuilt")
@@ -67,11 +68,8 @@ def pooled(tokens: Grid, factor: int) -> Shown:
 
 
 def pick(tokens: Grid, output_grid: Sequence[int]) -> Shown:
-    """One token of every field at random, as a grid of `output_grid`; drawn on the CPU, the same on every device."""
-    height, width = output_grid
-    fields = rearrange(tokens, "b (h p) (w q) d -> b h w (p q) d", h=height, w=width)
-    chosen = torch.randint(fields.shape[3], fields.shape[:3]).to(tokens.device)
-    return fields.gather(3, chosen[..., None, None].expand(-1, -1, -1, 1, fields.shape[-1])).squeeze(3)
+    """One token of every field at random, as a grid of `output_grid`."""
+    return rearrange(sample_rf_tokens(tokens, output_grid), "b (h w) d -> b h w d", h=output_grid[0])
 
 
 def opponents(game: str, model: Compressor, tokens: Grid, compressed: Compressed, rebuilt: Grid | None = None) -> tuple[Shown, Shown]:
