@@ -19,7 +19,7 @@ from course_lib.core.launch import is_main_process
 from course_lib.core.run import settings_of
 from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
-from course_lib.core.weights import save_weights
+from course_lib.core.weights import round_to_half, save_weights
 from course_lib.slots.figures import visualize_slots
 from course_lib.slots.metrics import scene_metrics
 from course_lib.slots.recipe import PACE, SlotObjective, make_optimizers, mask_pictures, start_chance
@@ -109,6 +109,7 @@ def run(cfg: DictConfig) -> None:
                           held_out=held_out, run=Run.from_config(cfg, cfg.name), progress=cfg.progress, workers=cfg.workers,
                           matrices=cfg.matrices, **cfg.objective)
     if is_main_process():
+        round_to_half(model)
         card = {"experiment": experiment, "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
                 "metrics": measure(model, held_out.batch(range(SCORED))),
                 "epochs": {key: [round(value, 5) for value in history.epochs[key]] for key in ("mse", "fg_ari", "full_ari", "perplexity")}}

@@ -25,7 +25,7 @@ from course_lib.core.muon import Muon
 from course_lib.core.run import settings_of
 from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
-from course_lib.core.weights import find_weights, save_weights
+from course_lib.core.weights import find_weights, round_to_half, save_weights
 from course_lib.slots.scenes import Shapes
 
 LR, BATCH, CLIP = 1e-3, 64, 1.0
@@ -92,6 +92,7 @@ def run(cfg: DictConfig) -> None:
     history = train_prior(prior, codes, epochs=cfg.epochs, lr=cfg.lr, batch_size=cfg.batch_size, seed=cfg.seed, held_out=fresh,
                           shuffle=cfg.order == "random", run=Run.from_config(cfg, cfg.name), progress=cfg.progress)
     if is_main_process():
+        round_to_half(prior)
         metrics = measure_nll(prior, fresh) | {"nll_of_training": measure_nll(prior, codes[: len(fresh)])["nll"]}
         independent = counted(codes, prior)
         metrics["nll_independent"] = measure_nll(independent, fresh)["nll"]

@@ -3,6 +3,7 @@
 Nothing is unpickled, and a card can only name a class that this course marked with `@buildable`.
 """
 
+import copy
 import functools
 import hashlib
 import importlib
@@ -58,7 +59,7 @@ def save_weights(model: nn.Module, path: str | Path, *, card: dict) -> Path:
     card: `experiment`, the full `config`, `seed`, `seconds` of wall time, measured `metrics`, and what else is worth
     keeping. Added here: versions, hardware, the model's class and arguments, SHA-256 of the weights.
     The card is written last: without a fitting card the weights do not load, so a half-done pair is never used.
-    With several processes only the main one writes.
+    With several processes only the main one writes. Weights that are all float16 numbers (`round_to_half`) are written as such.
     Raises `BadInput` for an incomplete card, a model that is not `@buildable`, or a folder that cannot be written.
     """
     weights, description = _pair(path)
@@ -71,7 +72,7 @@ def save_weights(model: nn.Module, path: str | Path, *, card: dict) -> Path:
     full = {**_plain(card), "model": {"class": _name_of(type(model)), "arguments": model.card_arguments},
             "versions": _versions(), "hardware": _hardware()}
     with atomic(description) as card_file, atomic(weights) as weights_file:  # renamed in reverse: the card last
-        save_model(model, str(weights_file))
+        save_model(copy.deepcopy(model).half() if _is_half(model) else model, str(weights_file))
         full["sha256"] = _sha256(weights_file)
         try:
             text = json.dumps(full, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -79,6 +80,19 @@ def save_weights(model: nn.Module, path: str | Path, *, card: dict) -> Path:
             raise BadInput(f"the card of {weights.stem} must hold plain finite values only ({error}).") from error
         card_file.write_text(text, encoding="utf-8")
     return weights
+
+
+@torch.no_grad()
+def round_to_half(model: nn.Module) -> None:
+    """Every weight becomes the nearest float16 number, in place; then `save_weights` needs half of the bytes and loses nothing.
+
+    Round before measuring, so that the card speaks of the weights that are shipped. Raises `BadInput` for weights beyond ±65504.
+    """
+    for name, value in _floats(model):
+        rounded = value.half().to(value.dtype)
+        if not rounded.isfinite().all():
+            raise BadInput(f"{name} of the {type(model).__name__} holds values beyond ±65504 or none at all, so it cannot be kept in half precision.")
+        value.copy_(rounded)
 
 
 def load_weights(path: str | Path, expect: type[nn.Module] | tuple[type[nn.Module], ...] | None = None) -> nn.Module:
@@ -142,6 +156,14 @@ def read_card(path: str | Path) -> dict:
             and isinstance(model.get("arguments"), dict) and isinstance(card.get("sha256"), str)):
         raise BadInput(f"{description} is not a card of weights: model.class, model.arguments or sha256 is missing.")
     return card
+
+
+def _floats(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [(name, value) for name, value in model.state_dict().items() if value.is_floating_point()]
+
+
+def _is_half(model: nn.Module) -> bool:
+    return all(torch.equal(value.half().to(value.dtype), value) for _, value in _floats(model))
 
 
 def _pair(path: str | Path) -> tuple[Path, Path]:

@@ -15,7 +15,7 @@ from course_lib.core.muon import Muon
 from course_lib.core.run import settings_of
 from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
-from course_lib.core.weights import find_weights, save_weights
+from course_lib.core.weights import find_weights, round_to_half, save_weights
 from course_lib.slots.scenes import Scenes
 from course_lib.tokens.captions import FACTORS, WORDS, Captioned, CaptionedScenes
 from course_lib.tokens.clip import ClipTokens
@@ -106,6 +106,7 @@ def run(cfg: DictConfig) -> None:
                          held_out=held_out.batch(range(len(held_out))), run=Run.from_config(cfg, cfg.name), progress=cfg.progress,
                          workers=cfg.workers)
     if is_main_process():
+        round_to_half(model)
         card = {"experiment": "clip", "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
                 "metrics": measure(ClipTokens.of(model), cfg.scored, cfg.scored_joint),
                 "epochs": {name: [round(value, 5) for value in values] for name, values in history.epochs.items()}}

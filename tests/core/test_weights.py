@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from course_lib.core import weights
 from course_lib.core.errors import BadInput
-from course_lib.core.weights import buildable, load_pretrained, load_weights, read_card, save_weights
+from course_lib.core.weights import buildable, load_pretrained, load_weights, read_card, round_to_half, save_weights
 
 CARD = {"experiment": "toy", "config": {"lr": 0.1, "hidden": [3]}, "seed": 0, "seconds": 1.5, "metrics": {"loss": 0.25}}
 
@@ -71,6 +71,32 @@ def test_what_is_saved_comes_back(saved):
         again = load_weights(name, expect=Toy)
         assert torch.equal(again(x), model(x)) and not again.training and again.scale == 2.0
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_rounded_weights_need_half_of_the_bytes_and_lose_nothing(tmp_path):
+    torch.manual_seed(0)
+    model = Toy((500,))
+    save_weights(model, tmp_path / "whole", card=CARD)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    round_to_half(model)
+    for name, value in model.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.allclose(value.float(), before[name].float(), rtol=2**-11, atol=2**-25)
+    save_weights(model, tmp_path / "half", card=CARD)
+    again = load_weights(tmp_path / "half")
+    for name, value in again.state_dict().items():
+        assert value.dtype == before[name].dtype and torch.equal(value, model.state_dict()[name])
+    whole, half = ((tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "half"))
+    assert half < 0.65 * whole
+    assert all(torch.equal(value, before[name]) for name, value in load_weights(tmp_path / "whole").state_dict().items())
+
+
+def test_weights_too_large_for_half_are_refused():
+    model = Toy()
+    with torch.no_grad():
+        model.layers[0].weight[0] = 1e5
+    with refused("layers.0.weight of the Toy holds values beyond"):
+        round_to_half(model)
 
 
 def test_the_card_says_how_it_was_made(saved):
