@@ -30,7 +30,8 @@ PLACES_TRIED = SIDE**2 - OBJECTS + 1  # answers to "where?": the place of the ob
 # How a caption begins and what stands between two objects; each with the places before or behind the objects.
 TEMPLATES = [(*words, first) for words, first in product(
     [("", " and "), ("there is ", " ; there is "), ("a picture : ", " , "), ("you see ", " , and ")], [False, True])]
-UNNAMED = 0.15  # how often a caption is silent about sizes, and how often about places
+UNNAMED = 0.2  # how often a caption is silent about sizes, how often about places and how often about colours
+CHANGED = (0.4, 0.2, 0.2, 0.2)  # how often neighbours differ in each of `FACTORS`; the kind is the hardest to see
 SPECIAL = ("[PAD]", "[UNK]", "[BOS]", "[EOS]")  # transformers takes an EOS of 2 for an old mistake, so it is 3
 WORDS = tuple(sorted({word for text in (*KINDS, *COLOUR_NAMES, *SIZES, *PLACES, "a", *(t[0] + t[1] for t in TEMPLATES))
                       for word in text.split()}))
@@ -86,7 +87,7 @@ class CaptionedScenes(SceneDataset):
             kind[:, 0], colour[:, 0] = held_out[(each[:, 0, 0] * len(held_out)).astype(int)].T
         factors = {"kind": kind, "colour_index": colour, "size_index": (each[..., 1] * len(self.sizes)).astype(int), "place": where[:, :n]}
         if self.neighbours:
-            changed = (scene[:, 4] * len(FACTORS)).astype(int)
+            changed = np.searchsorted(np.cumsum(CHANGED)[:-1], scene[:, 4], side="right")
             _change(factors, indices % 2 == 1, changed, (scene[:, 5] * count).astype(int), where[:, n:], scene[:, 6])
             factors["changed"] = changed
         size = np.array(self.sizes)[factors["size_index"]]
@@ -121,13 +122,13 @@ def objects(scenes: Scenes) -> list[list[Object]]:
     return [[Object(*row) for row, there in zip(scene, present) if there] for scene, present in zip(rows, scenes["present"].tolist())]
 
 
-def describe(objects: Sequence[Object], template: int = 0, size: bool = True, place: bool = True) -> str:
-    """The objects in this order by a template of `TEMPLATES`, with or without their sizes and places."""
+def describe(objects: Sequence[Object], template: int = 0, size: bool = True, place: bool = True, colour: bool = True) -> str:
+    """The objects in this order by a template of `TEMPLATES`, with or without their sizes, places and colours."""
     begin, between, first = TEMPLATES[template]
     phrases = []
     for each in objects:
         words = f"a {tuple(SIZES)[each.size]} " if size else "a "
-        words += f"{COLOUR_NAMES[each.colour]} {KINDS[each.kind]}"
+        words += f"{COLOUR_NAMES[each.colour]} {KINDS[each.kind]}" if colour else KINDS[each.kind]
         where = PLACES[each.place]
         phrases.append((f"{where} {words}" if first else f"{words} {where}") if place else words)
     return begin + between.join(phrases)
@@ -136,15 +137,16 @@ def describe(objects: Sequence[Object], template: int = 0, size: bool = True, pl
 def captions(scenes: Scenes, seed: int = 0, attempt: int = 0) -> list[str]:
     """A caption for each scene: the order of its objects, the template and what is left unsaid follow from (seed, number, attempt).
 
-    What a scene differs in from its neighbour is always said: else the caption would be true of both.
+    What a scene differs in from its neighbour is always said: else the caption would be true of both. The kind is always
+    said; where the colour is not, it is the kind alone that must be found, and so kinds are learnt apart from colours.
     """
     changed = scenes["changed"].tolist() if "changed" in scenes else [-1] * len(scenes["number"])
     texts = []
     for number, scene, factor in zip(scenes["number"].tolist(), objects(scenes), changed):
         chance = _chance(seed, number, attempt)
         order, template = chance.permutation(len(scene)), int(chance.integers(len(TEMPLATES)))
-        size, place = chance.random(2) >= UNNAMED
-        texts.append(describe([scene[k] for k in order], template, bool(size or factor == 2), bool(place or factor == 3)))
+        said = {name: bool(draw >= UNNAMED or FACTORS.index(name) == factor) for name, draw in zip(("size", "place", "colour"), chance.random(3))}
+        texts.append(describe([scene[k] for k in order], template, **said))
     return texts
 
 
