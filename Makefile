@@ -2,7 +2,7 @@
 PY = .venv/bin/python
 ARGS =
 FLOOR_TESTS = tests/notebooks/test_widgets.py tests/core/test_explorer.py tests/latents/test_explorer.py
-.PHONY: lab test test-oldest slides notebooks links claims weights bench ready constraints
+.PHONY: lab test test-oldest slides notebooks links claims weights example bench ready constraints
 
 lab: ready        # JupyterLab at the welcome notebook, with its token; more options: make lab ARGS="--no-browser"
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_welcome.ipynb --LabApp.news_url="" \
@@ -32,6 +32,10 @@ claims: ready     # run every solution; record claims, minutes and memory in dat
 
 weights: ready    # train every shipped model again from its card
 	$(PY) setup/weights.py
+
+example: ready    # Part IV in a minute: train a tiny compressor, then compress a picture; see outputs/example
+	$(PY) -m course_lib.train experiment=compress_global fast=true tracker=none out=outputs/example
+	$(PY) -m course_lib.infer checkpoint=outputs/example/compress_global image=data/pictures/slots_row.png out=outputs/example overwrite=true
 
 bench: ready      # what is promised about speed and memory, as ratios measured in one run
 	$(PY) setup/browser.py
