@@ -9,9 +9,9 @@ results of another picture, checkpoint or CLIP are never written over unless ove
 """
 
 import sys
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
+from course_lib.core.command import key, keys_text, parse
 from course_lib.core.errors import BadInput
 from course_lib.tokens.inference import COLUMNS, Report, infer
 
@@ -33,34 +33,30 @@ Other programs: safetensors.torch.load_file(path) gives "compressed", "rebuilt" 
 """
 
 
-def _key(about: str, default: object = MISSING):
-    return field(default=default, metadata={"about": about})
-
-
 @dataclass
 class Settings:
     """Every key of the command line; a default of None is written null."""
 
-    checkpoint: str = _key("of a compressor: shipped weights, NAME.safetensors, or the folder of a checkpoint of a finished training")
-    image: str = _key("a picture, or a folder of pictures or of class folders")
-    out: str = _key("folder for what is written, apart from the pictures", "outputs/infer")
-    clip: str | None = _key("shipped weights, a folder, or a name of the hub; null: the CLIP that the checkpoint's card names", None)
-    layer: int | None = _key("whose tokens, as transformers counts hidden states; null: the card's", None)
-    figures: bool = _key("false: no NAME.png, which takes longer than small models do", True)
-    overwrite: bool = _key("true: make everything again", False)
-    batch_size: int = _key("pictures in memory at a time", 8)
-    workers: int = _key("processes that read pictures ahead", 0)
-    progress: bool = _key("show a progress bar", True)
+    checkpoint: str = key("of a compressor: shipped weights, NAME.safetensors, or the folder of a checkpoint of a finished training")
+    image: str = key("a picture, or a folder of pictures or of class folders")
+    out: str = key("folder for what is written, apart from the pictures", "outputs/infer")
+    clip: str | None = key("shipped weights, a folder, or a name of the hub; null: the CLIP that the checkpoint's card names", None)
+    layer: int | None = key("whose tokens, as transformers counts hidden states; null: the card's", None)
+    figures: bool = key("false: no NAME.png, which takes longer than small models do", True)
+    overwrite: bool = key("true: make everything again", False)
+    batch_size: int = key("pictures in memory at a time", 8)
+    workers: int = key("processes that read pictures ahead", 0)
+    progress: bool = key("show a progress bar", True)
 
 
 def main() -> int:
     """Do what the command line asks for; return 0, or 2 after one sentence about a wrong input."""
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
-        print(help_text())
+        print("\n".join([__doc__, keys_text(Settings), "", EXAMPLES, USE]))
         return 0
     try:
-        settings = parse(arguments)
+        settings = parse(Settings, arguments, "course_lib.infer")
         print(_summary(infer(**asdict(settings)), settings.out))
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
@@ -69,55 +65,6 @@ def main() -> int:
         print("interrupted; the same command goes on with the pictures that are not done.", file=sys.stderr)
         return 130
     return 0
-
-
-def parse(arguments: list[str]) -> Settings:
-    """The settings of a command line. All behind the first "=" is the value, as it stands: names of files may hold spaces, commas, brackets.
-
-    Raises `BadInput`, one sentence each: an unknown option or key, one given twice or without a value, a value of another kind, a key missing.
-    """
-    known, given = {each.name: each for each in fields(Settings)}, {}
-    for word in arguments:
-        key, equals, value = word.partition("=")
-        if word.startswith("-"):
-            raise BadInput(f"unknown option {key}; settings are written key=value, for example image=photo.jpg.")
-        if not equals:
-            raise BadInput(f"cannot read {word!r}; settings are written key=value, and image is one picture or one folder.")
-        if key not in known:
-            raise BadInput(f"unknown key {key!r}; there are: {', '.join(known)}.")
-        if key in given:
-            raise BadInput(f"{key} is given twice; name one picture or one folder, and every other key once.")
-        if not value:
-            raise BadInput(f"{key} has no value; write {key}=… with something behind it, or leave it out.")
-        given[key] = _value(known[key], value)
-    if lacking := [f"{name}=…" for name, each in known.items() if each.default is MISSING and name not in given]:
-        raise BadInput(f"{' and '.join(lacking)} must be given; see python -m course_lib.infer --help.")
-    return Settings(**given)
-
-
-def help_text() -> str:
-    names = [each.name if each.default is MISSING else f"{each.name}={_written(each.default)}" for each in fields(Settings)]
-    keys = [f"  {name:<20} {each.metadata['about']}" for name, each in zip(names, fields(Settings))]
-    return "\n".join([__doc__, "Keys and their defaults:", *keys, "", EXAMPLES, USE])
-
-
-def _value(key: Field, text: str) -> str | int | bool | None:
-    if text == "null" and key.default is None:
-        return None
-    if key.type is bool:
-        if text not in ("true", "false"):
-            raise BadInput(f"{key.name}={text} is not true or false; the default is {_written(key.default)}.")
-        return text == "true"
-    if key.type in (int, int | None):
-        try:
-            return int(text)
-        except ValueError:
-            raise BadInput(f"{key.name}={text} is not a whole number; the default is {_written(key.default)}.") from None
-    return str(Path(text).expanduser()) if text.startswith("~") else text
-
-
-def _written(default: object) -> str:
-    return {True: "true", False: "false", None: "null"}[default] if default is None or isinstance(default, bool) else str(default)
 
 
 def _summary(report: Report, out: str) -> str:

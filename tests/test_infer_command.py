@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from course_lib import infer
-from course_lib.core.errors import BadInput
+from course_lib.core.command import parse
 from course_lib.core.weights import save_weights
 from course_lib.tokens.decoder import LearnedCompressor
 from course_lib.tokens.inference import read
@@ -111,32 +111,8 @@ def test_every_example_of_the_help_is_a_command(command):
     examples = [line for line in infer.EXAMPLES.splitlines() if line.startswith("  python")]
     for line in examples:
         python, dash_m, module, *words = shlex.split(line)
-        assert (python, dash_m, module) == ("python", "-m", "course_lib.infer") and infer.parse(words).checkpoint
+        assert (python, dash_m, module) == ("python", "-m", "course_lib.infer") and parse(infer.Settings, words, module).checkpoint
     assert len(examples) > 2
-
-
-def test_values_stand_as_they_are(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/of")
-    found = infer.parse(["checkpoint=2026", "image=a = b, [1].png", "out=007", "clip=~/clip", "layer=-1", "batch_size=4", "figures=false",
-                         "overwrite=true"])
-    assert (found.checkpoint, found.image, found.out, found.clip) == ("2026", "a = b, [1].png", "007", "/home/of/clip")
-    assert (found.layer, found.batch_size, found.figures, found.overwrite) == (-1, 4, False, True)
-    assert infer.parse(["checkpoint=a", "image=b", "clip=null", "layer=null"]) == infer.Settings("a", "b")
-
-
-@pytest.mark.parametrize(("words", "sentence"), [
-    ([], "checkpoint=… and image=… must be given; see python -m course_lib.infer --help."), (["checkpoint=a"], "image=… must be given"),
-    (["imge=a"], "unknown key 'imge'; there are: checkpoint, image, out, "),
-    (["--image", "a"], "unknown option --image; settings are written key=value"),
-    (["checkpoint=a", "image=a.png", "b.png"], "cannot read 'b.png'; settings are written key=value, and image is one picture or one folder"),
-    (["image=a", "image=b"], "image is given twice"), (["image="], "image has no value"),
-    (["batch_size=many"], "batch_size=many is not a whole number; the default is 8"), (["layer=-1.5"], "layer=-1.5 is not a whole number"),
-    (["figures=no"], "figures=no is not true or false; the default is true"), (["batch_size=null"], "batch_size=null is not a whole number"),
-])
-def test_a_wrong_command_line(words, sentence):
-    with pytest.raises(BadInput) as found:
-        infer.parse(words)
-    assert sentence in str(found.value)
 
 
 @pytest.mark.parametrize(("changes", "words"), [
