@@ -50,9 +50,10 @@ class Round:
         for number, optimizer in enumerate(self.optimizers):
             optimizer.zero_grad()
             for parameter in optimizer.param_groups[0]["params"]:
-                parameter.requires_grad_(number == now)
+                parameter.requires_grad_(number in now)
         self.objective(self.players, self.tokens)["loss"].backward()
-        self.optimizers[now].step()
+        for number in now:
+            self.optimizers[number].step()
 
     def __call__(self) -> tuple[float, float]:
         """Seconds of the processor: of the critic's five steps, and of the generator's."""

@@ -42,7 +42,7 @@ def train(
     lr: float | int,
     optimizers: Callable[[nn.Module, float], list[Optimizer]] | None = None,
     scheduler: Callable[[Optimizer], LRScheduler] | None = None,
-    turn: Callable[[int], int] | None = None,
+    turn: Callable[[int], int | range] | None = None,
     clip: float | int | None = None,
     seed: int = 0,
     before_step: Callable[[int], None] | None = None,
@@ -63,7 +63,8 @@ def train(
         and the epoch alone; noise comes from the global generators, seeded here from `seed` (and the process).
     lr: the learning rate. optimizers: (model, lr) -> optimisers that share the parameters among them; by default one
         Adam. scheduler: optimiser -> schedule, stepped after every update. clip: largest gradient norm.
-    turn: number of updates made so far -> number of the optimiser whose turn it is, for games such as a WGAN; by default all step.
+    turn: number of updates made so far -> number of the optimiser whose turn it is, or a range of several, for games such as a WGAN; by
+        default all step.
         Those that rest keep their schedules, and their parameters ask for no gradient in this step. A measure that only some
         turns have is repeated until it is taken again; every epoch needs at least one turn that has it.
     before_step: called before every step with the number of updates made so far, to change a weight of the objective, say.
@@ -161,12 +162,13 @@ class _Step(nn.Module):
         return measures
 
 
-def _take_turn(players: list[list[nn.Parameter]], number: int) -> slice:
-    """Let only the parameters of optimiser `number` ask for gradients; return its place among the optimisers."""
-    if number not in range(len(players)):
-        raise BadInput(f"turn must name one of the {len(players)} optimisers, 0 to {len(players) - 1}, not {number!r}.")
-    _ask_for_gradients(players, [number])
-    return slice(number, number + 1)
+def _take_turn(players: list[list[nn.Parameter]], turn: int | range) -> slice:
+    """Let only the parameters of these optimisers ask for gradients; return their places among the optimisers."""
+    active = turn if isinstance(turn, range) else [turn]
+    if not active or any(number not in range(len(players)) for number in active):
+        raise BadInput(f"turn must name one of the {len(players)} optimisers, 0 to {len(players) - 1}, not {turn!r}.")
+    _ask_for_gradients(players, active)
+    return slice(active[0], active[-1] + 1)
 
 
 def _ask_for_gradients(players: list[list[nn.Parameter]], active: Sequence[int]) -> None:

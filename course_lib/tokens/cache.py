@@ -65,6 +65,32 @@ class LiveTokens(Dataset):
         return self.batch(indices).tokens
 
 
+class KeptTokens(LiveTokens):
+    """The same, with every picture encoded only once: afterwards its tokens are in memory, in float16, and rounded to it from the first.
+
+    For a fixed set that fits: see `wanted`. A picture that cannot be read is tried, and named, once.
+    """
+
+    def __init__(self, clip: nn.Module, source: Dataset):
+        super().__init__(clip, source)
+        self._kept: dict[int, Tensor | None] = {}
+
+    @staticmethod
+    def wanted(clip: nn.Module, source: Dataset) -> int:
+        """Bytes of memory when all is kept."""
+        return 2 * len(source) * math.prod(clip.grid) * clip.dim
+
+    def __getitems__(self, indices: Sequence[int]) -> Grid:
+        if new := [index for index in dict.fromkeys(indices) if index not in self._kept]:
+            batch = self.source.__getitems__(new)
+            (tokens, *_), skipped = _encoded(self.clip, batch, self.clip.grid)
+            self.skipped += skipped
+            self._kept |= dict.fromkeys(new) | dict(zip(batch.indices.tolist() if isinstance(batch, PhotoBatch) else new, tokens.half().cpu()))
+        there = [self._kept[index] for index in indices if self._kept[index] is not None]
+        tokens = torch.stack(there) if there else torch.zeros(0, *self.clip.grid, self.clip.dim)
+        return tokens.float().to(next(self.clip.parameters()).device)
+
+
 class TokenCache(Dataset):
     """The tokens that `cache_tokens` wrote. `__getitems__(indices)` is a grid (batch, height, width, dim) in float32.
 

@@ -1,5 +1,6 @@
 """What all compressors of Part IV have in common: a grid of tokens in, a few tokens out, and back to the grid."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,12 +40,13 @@ class Compressor(nn.Module):
 class ConvCompressor(Compressor):
     """The grid made smaller stage by stage: a convolution with a stride, beside it a pooled skip path.
 
-        x ← skip(pool(x)) + W gelu(conv(x))        at each of `num_layers` stages
-        token = pool(tokens) + W' x                 pool: the mean of its field
+        x ← skip(pool(x)) + W gelu(conv(x))        at each of `num_layers` stages; pool: the mean
+        token = whole(tokens) + W' x                whole: one matrix for all values of a field, see `Whole`
 
-    Without use_residual only the convolutions are left, x ← W gelu(conv(x)), and token = W' x. W' starts at zero beside the
-    skip path, so an untrained compressor with residuals is average pooling to the last bit: whatever the training finds is
-    what averaging had lost. The pooled skip path is that of He, T. et al. 2019 (fig. 2c, ResNet-D).
+    `whole` starts as the mean of the field and W' at zero, so an untrained compressor with residuals is average pooling to the last bit:
+    whatever the training finds is what averaging had lost. With `whole` alone every linear code of fields is possible, the best of
+    them too (`baselines.PCAField`). Without use_residual only the other convolutions are left, x ← W gelu(conv(x)), and
+    token = W' x. The pooled skip path is that of He, T. et al. 2019 (fig. 2c, ResNet-D).
 
     A stage of factor f has a kernel of f + 2 and a stride of f: it sees one place more than its field on every side, so the
     receptive fields of neighbouring tokens overlap, and the more so the more stages there are. The factor (per axis) is
@@ -69,6 +71,7 @@ class ConvCompressor(Compressor):
         self.stages = nn.ModuleList(
             Stage(into, out, factor, use_residual) for into, out, factor in zip(widths, widths[1:], factors(self.field, num_layers)))
         self.out = nn.Conv2d(width, dim, 1)
+        self.whole = Whole(dim, self.field) if use_residual else None
         if use_residual:
             nn.init.zeros_(self.out.weight), nn.init.zeros_(self.out.bias)
         self.register_buffer("owner", owner, persistent=False)
@@ -77,13 +80,14 @@ class ConvCompressor(Compressor):
         if tokens.shape[1:] != (*self.grid, self.dim):
             raise BadInput(f"this compressor takes grids of {self.grid[0]} × {self.grid[1]} tokens of {self.dim} numbers, "
                            f"not of shape {list(tokens.shape[1:])}.")
-        x = first = rearrange(self.scale(tokens), "b h w d -> b d h w")  # a view: channels last in memory, as convolutions like it
+        units = self.scale(tokens)
+        x = rearrange(units, "b h w d -> b d h w")  # a view: channels last in memory, as convolutions like it
         for stage in self.stages:
             x = stage(x)  # (b, hidden, h / f, w / f)
-        x = self.out(x)  # (b, d, oh, ow)
+        x = rearrange(self.out(x), "b d h w -> b (h w) d")
         if self.use_residual:
-            x = F.avg_pool2d(first, self.field) + x
-        return Compressed(self.scale.back(rearrange(x, "b d h w -> b (h w) d")), self.owner.expand(len(tokens), -1, -1), 0.0)
+            x = self.whole(units) + x
+        return Compressed(self.scale.back(x), self.owner.expand(len(tokens), -1, -1), 0.0)
 
 
 class Stage(nn.Module):
@@ -99,6 +103,29 @@ class Stage(nn.Module):
     def forward(self, x: Float[Tensor, "batch into h w"]) -> Float[Tensor, "batch out h2 w2"]:
         y = self.mix(F.gelu(self.look(x)))
         return y if self.skip is None else self.skip(F.avg_pool2d(x, self.factor)) + y
+
+
+class Whole(nn.Module):
+    """token = W x / √n, x: the n · dim values of a field of n places. Every linear code of a field with dim numbers is such a W.
+
+    It is the convolution whose kernel and stride are the field. W (dim, n · dim) starts with 1/√n where channel meets channel: the
+    mean of the field. Its rows are then orthonormal, as those of the best W are; so are those of its mirror `decoder.Spread`, and
+    one learning rate suits both.
+    """
+
+    def __init__(self, dim: int, field: Sequence[int]):
+        super().__init__()
+        self.field = tuple(field)
+        self.weight = repeated(dim, field)
+
+    def forward(self, tokens: Grid) -> Float[Tensor, "batch n dim"]:
+        x = rearrange(tokens, "b (oh fh) (ow fw) d -> b (oh ow) (fh fw d)", fh=self.field[0], fw=self.field[1])
+        return x @ self.weight.mT / math.prod(self.field) ** 0.5
+
+
+def repeated(dim: int, field: Sequence[int]) -> nn.Parameter:
+    """(dim, n · dim): the identity side by side for all n places of a field, with rows of length 1."""
+    return nn.Parameter(torch.eye(dim).repeat(1, math.prod(field)) / math.prod(field) ** 0.5)
 
 
 class Standard(nn.Module):

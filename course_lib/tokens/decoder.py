@@ -1,5 +1,6 @@
 """From a few tokens back to the full grid, by convolutions or by attention; and compressor and decoder as one."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,18 +11,18 @@ from torch.nn import functional as F
 
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import buildable
-from course_lib.tokens.compressor import Compressed, Compressor, ConvCompressor, Grid, Standard, factors, owners
+from course_lib.tokens.compressor import Compressed, Compressor, ConvCompressor, Grid, Standard, factors, owners, repeated
 
 Tokens = Float[Tensor, "batch n dim"]
 
 
 class Decoder(nn.Module):
-    """What the decoders share: every place gets the token of its field, and a correction that a subclass gives.
+    """What the decoders share: a linear way from each token to its field, and a correction that a subclass gives.
 
-        rebuilt[i, j] = token[owner(i, j)] + correction(tokens)[i, j]
+        rebuilt = spread(token) at the places of its field + correction(tokens)        spread: see `Spread`
 
-    The last layer of the correction starts at zero, so an untrained decoder only puts tokens back. Tokens come and go in
-    CLIP's own scale; the correction sees and gives standardised ones.
+    `spread` starts as repetition, every place gets the token of its field, and the last layer of the correction at zero, so an
+    untrained decoder only puts tokens back. Tokens come and go in CLIP's own scale; inside they are standardised.
     Raises `BadInput`: grids that do not fit together, no layers, other tokens than output_grid has.
     """
 
@@ -30,9 +31,10 @@ class Decoder(nn.Module):
         self.dim, self.grid, self.output_grid = dim, tuple(grid), tuple(output_grid)
         self.scale = Standard(dim)
         self.register_buffer("owner", owners(grid, output_grid), persistent=False)
+        self.spread = Spread(dim, (grid[0] // output_grid[0], grid[1] // output_grid[1]))
 
-    def correction(self, tokens: Tokens, put_back: Grid) -> Grid:
-        """What is added to tokens that were put back; all in standard units."""
+    def correction(self, tokens: Tokens) -> Grid:
+        """What is added to the linear way; all in standard units."""
         raise NotImplementedError
 
     def forward(self, tokens: Tokens) -> Grid:
@@ -40,8 +42,24 @@ class Decoder(nn.Module):
         if tokens.shape[1:] != (n, self.dim):
             raise BadInput(f"this decoder takes {n} tokens of {self.dim} numbers, not of shape {list(tokens.shape[1:])}.")
         tokens = self.scale(tokens)
-        put_back = tokens[:, self.owner]  # (b, h, w, d)
-        return self.scale.back(put_back + self.correction(tokens, put_back))
+        return self.scale.back(self.spread(tokens, self.output_grid) + self.correction(tokens))
+
+
+class Spread(nn.Module):
+    """field = √n Wᵀ token + b, the mirror of `compressor.Whole`: the transposed convolution whose kernel and stride are the field.
+
+    W starts as that of the mirror, so every place gets the token of its field; b, a number for each of the n · dim values, at zero.
+    """
+
+    def __init__(self, dim: int, field: Sequence[int]):
+        super().__init__()
+        self.field = tuple(field)
+        self.weight, self.bias = repeated(dim, field), nn.Parameter(torch.zeros(math.prod(field) * dim))
+
+    def forward(self, tokens: Tokens, output_grid: Sequence[int]) -> Grid:
+        x = tokens @ self.weight * math.prod(self.field) ** 0.5 + self.bias
+        (height, width), (rows, columns) = output_grid, self.field
+        return rearrange(x, "b (oh ow) (fh fw d) -> b (oh fh) (ow fw) d", oh=height, ow=width, fh=rows, fw=columns)
 
 
 class ConvDecoder(Decoder):
@@ -61,7 +79,7 @@ class ConvDecoder(Decoder):
             Rise(into, out, factor) for into, out, factor in zip(widths, widths[1:], factors(field, num_layers)[::-1]))
         self.out = zeroed(nn.Conv2d(width, dim, 1))
 
-    def correction(self, tokens: Tokens, put_back: Grid) -> Grid:
+    def correction(self, tokens: Tokens) -> Grid:
         x = rearrange(tokens, "b (h w) d -> b d h w", h=self.output_grid[0])
         for stage in self.stages:
             x = stage(x)  # (b, hidden, h · f, w · f)
@@ -109,9 +127,9 @@ class AttentionDecoder(Decoder):
         self.blocks = nn.ModuleList(AskTokens(width, self.HEADS) for _ in range(num_layers))
         self.norm, self.out = nn.LayerNorm(width), zeroed(nn.Linear(width, dim))
 
-    def correction(self, tokens: Tokens, put_back: Grid) -> Grid:
+    def correction(self, tokens: Tokens) -> Grid:
         known = self.norm_tokens(self.read(tokens) + self.token_place)  # (b, n, width)
-        state = rearrange(self.place + self.own(put_back), "b h w c -> b (h w) c")
+        state = rearrange(self.place + self.own(tokens)[:, self.owner], "b h w c -> b (h w) c")
         for block in self.blocks:
             state = block(state, known)
         return rearrange(self.out(self.norm(state)), "b (h w) d -> b h w d", h=self.grid[0])

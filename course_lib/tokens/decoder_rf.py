@@ -16,11 +16,11 @@ from course_lib.tokens.fields import Fields, assemble_rf, extract_rf_targets, fi
 class RFDecoder(Decoder):
     """What the field decoders share: every place gets the token of its field, and a correction made of that token alone.
 
-        rebuilt field = token at all its places + changes(token)        the same weights for every field
+        rebuilt field = spread(token) + changes(token)        the same weights for every field; spread: see `decoder.Spread`
 
-    As all decoders: at first the correction is zero; tokens come and go in CLIP's own scale, changes sees and gives standardised ones;
-    what it returns is a full grid, and `fields` the same field by field. A field of one token is corrected too. The decoder is
-    not told which field it works on: CLIP's tokens know their place, and one that does not cannot be told where it stands.
+    As all decoders: at first spread is repetition and the correction zero; tokens come and go in CLIP's own scale, inside they are
+    standardised; what it returns is a full grid, and `fields` the same field by field. A field of one token is corrected too. The
+    decoder is not told which field it works on: CLIP's tokens know their place, and one that does not cannot be told where it stands.
     """
 
     def __init__(self, dim: int, grid: Sequence[int], output_grid: Sequence[int]):
@@ -31,7 +31,7 @@ class RFDecoder(Decoder):
         """What is added to each token at the places of its field, in standard units. A subclass gives it."""
         raise NotImplementedError
 
-    def correction(self, tokens: Tokens, put_back: Grid) -> Grid:
+    def correction(self, tokens: Tokens) -> Grid:
         return assemble_rf(self.changes(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2]), self.grid, self.output_grid)
 
     def fields(self, tokens: Tokens) -> Fields:

@@ -17,21 +17,24 @@ from torch.utils.data import Dataset
 
 from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
+from course_lib.core.memory import free_memory
+from course_lib.core.muon import Muon
 from course_lib.core.run import settings_of
 from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
-from course_lib.core.weights import save_weights
-from course_lib.tokens.cache import LiveTokens
+from course_lib.core.weights import round_to_half, save_weights
+from course_lib.tokens.cache import KeptTokens, LiveTokens
 from course_lib.tokens.captions import CaptionedScenes
 from course_lib.tokens.clip import ClipTokens
-from course_lib.tokens.compressor import Grid
+from course_lib.tokens.compressor import Grid, Whole
 from course_lib.tokens.critic import CRITICS, GAMES, opponents
-from course_lib.tokens.decoder import LearnedCompressor
+from course_lib.tokens.decoder import LearnedCompressor, Spread
 from course_lib.tokens.losses import RECONSTRUCTIONS, critic_loss, generator_loss, gradient_penalty
 from course_lib.tokens.metrics import centred_cosine, cosine, variance_unexplained
 from course_lib.tokens.photos import create_photos, on_cpu
 
 EPOCHS, BATCH, LR, N_CRITIC, LAMBDA = 100, 32, 1e-4, 5, 10.0  # as in the study that Part IV grew from
+TURN = 100.0  # times the learning rate: radians by which a step turns the linear ways, in every direction and whatever their size
 BETAS = (0.5, 0.9)  # Gulrajani et al. 2017, sec. 5.1; of the autoencoder without a critic too, so that only the critic differs
 FITTED = 256  # grids whose mean and spread the model takes
 HELD_OUT = 2**40  # seed of the scenes that are only measured; no training is numbered so
@@ -85,12 +88,12 @@ class Objective:
             raise BadInput("n_critic must be at least 1, lambda_gp and the weights wgan and ae at least 0 and one weight above it, "
                            f"not {self.n_critic}, {self.lambda_gp}, {self.wgan} and {self.ae}.")
 
-    def turn(self, done: int) -> int:
-        """n_critic steps of the critic (optimiser 1), then one of the generator (optimiser 0)."""
-        return int(done % (self.n_critic + 1) < self.n_critic)
+    def turn(self, done: int) -> range:
+        """n_critic steps of the critic, then one of the generator: the numbers of their optimisers, as `make_optimizers` returns them."""
+        return range(2, 3) if done % (self.n_critic + 1) < self.n_critic else range(2)
 
     def before_step(self, done: int) -> None:
-        self.critics_turn = bool(self.wgan) and self.turn(done) == 1
+        self.critics_turn = bool(self.wgan) and self.turn(done) == range(2, 3)
 
     def __call__(self, players: Players, batch: Tensor) -> dict[str, Tensor]:
         tokens, model = players.tokens(batch), players.compressor
@@ -139,20 +142,31 @@ def train_compressor(
     best = "loss" if held_out is None else "held_out_unexplained"
     return train(players, settings, data, before_step=settings.before_step, turn=settings.turn if settings.wgan else None, epochs=epochs,
                  batch_size=batch_size, lr=lr, optimizers=partial(make_optimizers, steps=epochs * batches, n_critic=settings.n_critic),
-                 scheduler=lambda adam: warm_up_and_decay(adam, adam.param_groups[0]["steps"]), seed=seed, run=run, progress=progress,
+                 scheduler=lambda optimizer: warm_up_and_decay(optimizer, optimizer.param_groups[0]["steps"]), seed=seed, run=run, progress=progress,
                  validate=partial(validation, batch=held_out, game=settings.game) if held_out is not None else None, best=best, workers=workers,
                  watch=watch, pictures=partial(cosine_maps, batch=held_out[:SHOWN]) if held_out is not None else None)
 
 
 def make_optimizers(players: Players, lr: float, steps: int, n_critic: int) -> list[Optimizer]:
-    """Adam for the generator (with a CLIP that learns), and one for the critic; each told how many of the `steps` are its own."""
-    generator = [p for part in (players.compressor, players.clip) if part is not None for p in part.parameters() if p.requires_grad]
-    if players.critic is None:
-        groups = [(generator, steps)]
-    else:
-        own = max(1, steps // (n_critic + 1))
-        groups = [(generator, own), (list(players.critic.parameters()), max(1, steps - own))]
-    return [torch.optim.Adam([{"params": parameters, "steps": many}], lr=lr, betas=BETAS, fused=True) for parameters, many in groups]
+    """Of the generator Muon for the linear ways and Adam for all else (with a CLIP that learns), then Adam for the critic.
+
+    Each is told how many of the `steps` are its own. A linear code learns in Adam's steps first what varies most, and what varies
+    little hardly at all; Muon's steps are equal in all directions.
+    """
+    linear, rest = [], []
+    for part in players.compressor.modules():
+        matrices = [part.weight] if isinstance(part, (Whole, Spread)) else []
+        linear += matrices
+        rest += [p for p in part.parameters(recurse=False) if p.requires_grad and not any(p is matrix for matrix in matrices)]
+    rest += [] if players.clip is None else [p for p in players.clip.parameters() if p.requires_grad]
+    own = steps if players.critic is None else max(1, steps // (n_critic + 1))
+    size = 0.2 * max(max(matrix.shape) for matrix in linear) ** 0.5  # of Muon's step at a rate of 1
+    found = [Muon([{"params": linear, "steps": own}], TURN * lr / size), adam(rest, lr, own)]
+    return found if players.critic is None else [*found, adam(list(players.critic.parameters()), lr, max(1, steps - own))]
+
+
+def adam(parameters: list[nn.Parameter], lr: float, steps: int) -> Optimizer:
+    return torch.optim.Adam([{"params": parameters, "steps": steps}], lr=lr, betas=BETAS, fused=True)
 
 
 def rows(data: Tensor | Dataset, indices: Sequence[int]) -> Tensor:
@@ -218,7 +232,8 @@ def create_data(clip: ClipTokens, imagenet_root: str | None = None, use_subset: 
     """(training data, held-out batch): tokens of `clip`, or pixels if it is not frozen.
 
     imagenet_root: a folder of pictures as `create_photos` takes it; None for captioned scenes, `samples` new ones in every epoch, or
-    with use_subset always the same `subset_size`.
+    with use_subset always the same `subset_size`. Of a fixed set, a CLIP that is frozen encodes every picture once, if the tokens fit
+    into half of the memory that is left.
     """
     if min(samples, subset_size, held_out) < 1:
         raise BadInput(f"data.samples, data.subset_size and data.held_out must be at least 1, not {samples}, {subset_size} and {held_out}.")
@@ -227,9 +242,11 @@ def create_data(clip: ClipTokens, imagenet_root: str | None = None, use_subset: 
         fresh = CaptionedScenes(clip.resolution, samples=held_out, seed=HELD_OUT)
     else:
         source, fresh = create_photos(imagenet_root, on_cpu(clip.processor), use_subset, subset_size, seed)
-    kind = LiveTokens if clip.freeze else Pixels
-    data, rest = kind(clip, source), kind(clip, fresh)
-    data.endless = imagenet_root is None and not use_subset
+    endless = imagenet_root is None and not use_subset
+    fits = not endless and 2 * KeptTokens.wanted(clip, source) <= free_memory(torch.device("cpu"))
+    live = LiveTokens if clip.freeze else Pixels
+    data, rest = (KeptTokens if fits and clip.freeze else live)(clip, source), live(clip, fresh)
+    data.endless = endless
     many = min(held_out, len(rest))
     parts = [rest.__getitems__(range(first, min(first + AT_ONCE, many))).cpu() for first in range(0, many, AT_ONCE)]
     if not sum(map(len, parts)):
@@ -259,6 +276,7 @@ def run(cfg: DictConfig) -> None:
         progress=cfg.progress, workers=cfg.workers, n_critic=cfg.training.n_critic, lambda_gp=cfg.loss.wgan.lambda_gp, game=cfg.loss.wgan.game,
         reconstruction=cfg.loss.reconstruction, **cfg.loss.weights)
     if is_main_process():
+        round_to_half(model)
         players = Players(model, clip=None if clip.freeze else clip)
         card = {"experiment": "compress_global", "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
                 "metrics": measure(model, _tokens(players, held_out)),

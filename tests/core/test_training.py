@@ -156,6 +156,12 @@ def test_who_rests_asks_for_no_gradient_and_keeps_its_schedule():
     assert torch.equal(game.even[0].bias, fixed) and [p.requires_grad for p in game.parameters()] == [True, False] + [True] * 6
 
 
+def test_several_may_have_their_turn_together():
+    together, all_of_them = Game(), Game()
+    history = together.play(turn=lambda done: range(2))
+    assert history["loss"] == all_of_them.play(turn=None)["loss"] and same(together, all_of_them)
+
+
 def test_a_measure_of_some_turns_is_repeated_until_it_is_taken_again():
     history = Game().play(batch_size=10)  # five steps an epoch
     even, odd, loss = history["even"], history["odd"], history["loss"]
@@ -172,6 +178,7 @@ def test_a_game_resumes_exactly(tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [
+    ({"turn": lambda done: range(1, 3)}, r"turn must name one of the 2 optimisers, 0 to 1, not range\(1, 3\)"),
     ({"turn": lambda done: 2}, "turn must name one of the 2 optimisers, 0 to 1, not 2"),
     ({"batch_size": 50}, "even, odd: not measured in every epoch; make each epoch long enough for every kind of turn"),
 ])

@@ -21,7 +21,7 @@ from course_lib.core.randomness import batches
 from course_lib.slots.scenes import Shapes
 from course_lib.tokens import cache as module
 from course_lib.tokens import provenance
-from course_lib.tokens.cache import LiveTokens, TokenCache, cache_tokens
+from course_lib.tokens.cache import KeptTokens, LiveTokens, TokenCache, cache_tokens
 from course_lib.tokens.photos import Photos
 
 
@@ -124,6 +124,20 @@ def test_on_the_fly_gives_the_same(clip, folder):
     assert live.__getitems__([3, 7]).shape == (0, 4, 4, 8)
     scenes = Shapes(resolution=18, samples=5, max_objects=2)
     assert torch.equal(LiveTokens(clip, scenes).batch([4, 2]).labels, torch.tensor([4, 2]))
+
+
+def test_kept_in_memory_every_picture_is_encoded_once(clip, folder, monkeypatch):
+    photos, seen, encode = Photos(folder, preprocess), [], clip.encode
+    kept, tokens = KeptTokens(clip, photos), truth(clip, photos)[0]
+    good = [k for k in range(11) if k not in (3, 7)]
+    monkeypatch.setattr(clip, "encode", lambda pixels: seen.append(len(pixels)) or encode(pixels))
+    for indices in ([3, 1, 9, 1], list(range(11)), [10, 7, 0]):
+        expected = tokens[[good.index(k) for k in indices if k in good]].half().float()
+        assert torch.equal(kept.__getitems__(indices), expected)
+    assert seen == [2, 7] and len(kept.skipped) == 2 and kept.__getitems__([7]).shape == (0, 4, 4, 8)
+    assert KeptTokens.wanted(clip, photos) == 11 * 4 * 4 * 8 * 2
+    assert torch.equal(KeptTokens(clip, Shapes(resolution=18, samples=5, max_objects=2)).__getitems__([4]),
+                       LiveTokens(clip, Shapes(resolution=18, samples=5, max_objects=2)).__getitems__([4]).half().float())
 
 
 def test_no_gradient_is_kept(clip, folder, tmp_path):

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.core.errors import BadInput
-from course_lib.tokens.compressor import Compressed, Compressor, ConvCompressor, Standard, factors, owners
+from course_lib.tokens.compressor import Compressed, Compressor, ConvCompressor, Standard, Whole, factors, owners
 
 
 @pytest.fixture(autouse=True)
@@ -77,9 +77,10 @@ def test_more_layers_see_more_and_exactly_this_much(output, num_layers):
 
 def test_every_option_has_its_effect_on_what_is_learned():
     widths, kernel = (6 * 5 + 5 * 5), 16
-    assert count(num_layers=2) - count(num_layers=1, output_grid=(12, 12)) == 5 * 5 * kernel + 5 + 5 * 5 + 5  # one more stage of 2 · 2
-    assert count() - count(use_residual=False) == 6 * 5 + 5  # the skip path where the widths differ
-    assert count(hidden=6) - count(hidden=6, use_residual=False) == 0
+    one_stage, linear = 5 * 5 * kernel + 5 + 5 * 5 + 5, 6 * 6 * (16 - 4)  # one of 2 · 2 more; four times the field
+    assert count(num_layers=2) - count(num_layers=1, output_grid=(12, 12)) == one_stage + linear
+    assert count() - count(use_residual=False) == 6 * 5 + 5 + 6 * 16 * 6  # the skip path where the widths differ, and the linear one
+    assert count(hidden=6) - count(hidden=6, use_residual=False) == 6 * 16 * 6
     assert count(hidden=None) == count(hidden=6) > count(hidden=5)
     first = ConvCompressor(6, hidden=5, num_layers=3).stages[0].look.weight
     assert first.numel() == widths // 11 * 6 * kernel
@@ -98,6 +99,15 @@ def test_without_residual_no_mean_gets_past_the_convolutions():
             for stage in stages:
                 stage.mix.weight.zero_(), stage.mix.bias.zero_()
             assert (model(tokens).tokens.var(1) > 1e-3).any() == use_residual
+
+
+def test_the_linear_way_is_a_convolution_whose_kernel_is_its_stride():
+    whole, tokens = stirred(Whole(5, (2, 3))), torch.randn(2, 6, 12, 5)
+    kernel = rearrange(whole.weight, "out (h w into) -> out into h w", h=2, w=3) / 6**0.5
+    expected = F.conv2d(tokens.movedim(3, 1), kernel, stride=(2, 3))
+    torch.testing.assert_close(whole(tokens), expected.flatten(2).mT)
+    weight = Whole(5, (2, 3)).weight
+    torch.testing.assert_close(weight @ weight.mT, torch.eye(5))
 
 
 def test_it_does_not_matter_in_what_units_clip_speaks():

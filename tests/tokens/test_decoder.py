@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+from einops import rearrange
 from torch.nn import functional as F
 
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_weights, save_weights
+from course_lib.tokens.baselines import PCAField
 from course_lib.tokens.compressor import Compressor
-from course_lib.tokens.decoder import AskTokens, AttentionDecoder, ConvDecoder, LearnedCompressor
+from course_lib.tokens.decoder import AskTokens, AttentionDecoder, ConvDecoder, LearnedCompressor, Spread
+from course_lib.tokens.losses import mse
 
 DECODERS = pytest.mark.parametrize("kind", [ConvDecoder, AttentionDecoder])
 CARD = {"experiment": "compress_global", "config": {}, "seed": 0, "seconds": 1.0, "metrics": {}}
@@ -119,6 +122,36 @@ def test_it_learns_what_no_mean_can_keep():
     pooled = LearnedCompressor(2, (8, 8), (4, 4))
     lost = (pooled.expand(pooled(tokens)) - tokens).square().mean() / tokens.square().mean()
     assert lost > 0.7 and error < 0.1
+
+
+def test_the_linear_way_is_a_transposed_convolution():
+    spread, tokens = stirred(Spread(5, (2, 3))), torch.randn(2, 12, 5)
+    kernel, bias = (rearrange(part, f"{lead} (h w d) -> {lead} d h w", h=2, w=3) for part, lead in ((spread.weight, "into"), (spread.bias, "")))
+    expected = F.conv_transpose2d(rearrange(tokens, "b (h w) d -> b d h w", h=3), kernel * 6**0.5, stride=(2, 3)) + bias.repeat(1, 3, 4)
+    torch.testing.assert_close(spread(tokens, (3, 4)), expected.movedim(1, 3))
+
+
+def test_trained_with_mse_the_linear_ways_become_pca_per_field():
+    """Fields of twelve values, rotated, with a mean of their own; three numbers pass. The corrections stay at their start of zero."""
+    values = torch.randn(16, 4, 4, 12) * 0.7 ** torch.arange(12.0) @ torch.linalg.qr(torch.randn(12, 12))[0] + torch.randn(12)
+    tokens = rearrange(values, "b oh ow (fh fw d) -> b (oh fh) (ow fw) d", fh=2, fw=2)
+    model = LearnedCompressor(3, (8, 8), (4, 4), num_layers=1, hidden=1)
+    model.fit(tokens)
+    units = model.scale(tokens)
+    pca = PCAField.fit([units], (4, 4))
+    best, pooled = (mse(grid, units).item() for grid in (pca.expand(pca(units)), model.scale(model.expand(model(tokens)))))
+    whole, spread = model.compressor.whole, model.decoder.spread
+    optimizer = torch.optim.LBFGS([whole.weight, *spread.parameters()], max_iter=150, line_search_fn="strong_wolfe", tolerance_change=0)
+
+    def error() -> torch.Tensor:
+        optimizer.zero_grad()
+        lost = mse(spread(whole(units), (4, 4)), units)
+        lost.backward()
+        return lost
+
+    optimizer.step(error)
+    assert pooled > 10 * best and error().item() == pytest.approx(best, rel=1e-3)
+    torch.testing.assert_close(model.scale(model.expand(model(tokens))), pca.expand(pca(units)), atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize(("call", "sentence"), [
