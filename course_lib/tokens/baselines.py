@@ -18,6 +18,9 @@ from course_lib.core.errors import BadInput
 from course_lib.core.memory import free_memory
 from course_lib.core.weights import buildable
 from course_lib.tokens.compressor import Compressed, Compressor, Grid, owners
+from course_lib.tokens.draws import draws
+
+ITERATIONS = 15  # of `leading`
 
 Pixels = Float[Tensor, "batch channels rows columns"]
 
@@ -109,7 +112,7 @@ class RandomPick(Compressor):
 
     Side information: which set it was, log₂ C(N, n) bits of N places (576 → 36: 190 bits). It is counted because a pruner whose choice
     depends on the picture must tell it; only who shares the random numbers with the receiver need not.
-    seed: every call draws the same places, the first picture of a batch always the same.
+    The set follows from the seed and the picture's own tokens (`draws`): the same in any batch.
     """
 
     def __init__(self, output_grid: Sequence[int] = (6, 6), seed: int = 0):
@@ -117,10 +120,9 @@ class RandomPick(Compressor):
         self.output_grid, self.seed = sizes(output_grid), seed
 
     def forward(self, tokens: Grid) -> Compressed:
-        batch, height, width, dim = tokens.shape
+        _, height, width, dim = tokens.shape
         n, places = count(tokens, self.output_grid), height * width
-        noise = torch.rand(batch, places, generator=torch.Generator().manual_seed(self.seed)).to(tokens.device)
-        chosen = noise.argsort(1)[:, :n].sort(1).values  # (batch, n)
+        chosen = draws(tokens, places, self.seed).argsort(1)[:, :n].sort(1).values  # (batch, n)
         where = torch.cartesian_prod(torch.arange(height), torch.arange(width)).to(tokens.device)  # (places, 2)
         away = (where[None, :, None] - where[chosen][:, None]).square().sum(-1)  # (batch, places, n)
         picked = tokens.flatten(1, 2).gather(1, chosen[..., None].expand(-1, -1, dim))
@@ -204,10 +206,11 @@ class PCAField(Compressor):
         if model is None:
             raise BadInput("there are no tokens to fit a PCA to; give at least one batch.")
         shift = total / many
-        values, vectors = torch.linalg.eigh(squares / many - shift.mT @ shift)  # ascending
+        covariance = squares / many - shift.mT @ shift
+        values, vectors = leading(covariance, model.dim)
         model.mean.copy_((first + shift).squeeze(1))
-        model.basis.copy_(vectors[..., -model.dim :].flip(-1))
-        model.explained.copy_(values[..., -model.dim :].sum(-1) / values.sum(-1).clamp(min=torch.finfo(values.dtype).tiny))
+        model.basis.copy_(vectors)
+        model.explained.copy_(values.sum(-1) / covariance.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=torch.finfo(values.dtype).tiny))
         return model
 
     def fields(self, tokens: Grid) -> Float[Tensor, "bases samples values"]:
@@ -231,6 +234,24 @@ class PCAField(Compressor):
         (height, width), (rows, columns) = self.output_grid, (n // few for n, few in zip(self.grid, self.output_grid))
         whole = "(oh ow) b (fh fw d) -> b (oh fh) (ow fw) d" if self.per_field else "1 (b oh ow) (fh fw d) -> b (oh fh) (ow fw) d"
         return rearrange(x, whole, oh=height, ow=width, fh=rows, fw=columns)
+
+
+def leading(matrix: Float[Tensor, "some n n"], many: int) -> tuple[Float[Tensor, "some many"], Float[Tensor, "some n many"]]:
+    """The largest eigenvalues of symmetric matrices, falling, and their eigenvectors.
+
+    Of few out of many by orthogonal iteration, X ← orthonormal(C X), with more columns than asked for, then exactly within their span
+    (Golub & Van Loan 2013, sec. 8.2.4): what it misses is as large as eigenvalues that hardly differ from the last one taken.
+    """
+    columns = many + max(32, many // 2)
+    if 3 * columns > matrix.shape[-1]:
+        values, vectors = torch.linalg.eigh(matrix)  # rising
+    else:
+        basis = torch.randn(matrix.shape[-1], columns, generator=torch.Generator().manual_seed(0)).to(matrix).expand(len(matrix), -1, -1)
+        for _ in range(ITERATIONS):
+            basis = torch.linalg.qr(matrix @ basis).Q
+        values, within = torch.linalg.eigh(basis.mT @ matrix @ basis)
+        vectors = basis @ within
+    return values[..., -many:].flip(-1), vectors[..., -many:].flip(-1)
 
 
 def sizes(grid: Sequence[int]) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from course_lib.core.errors import BadInput
 from course_lib.tokens.baselines import count, sizes
 from course_lib.tokens.compressor import Compressed, Compressor, Grid
+from course_lib.tokens.draws import draws
 
 Points = Float[Tensor, "batch places dim"]
 Owner = Int64[Tensor, "batch places"]
@@ -25,7 +26,8 @@ class KMeans(Compressor):
     """The tokens of each picture in n = output height · width clusters; token = mean of its cluster, the places are lost in the owner map.
 
     A start by k-means++ (Arthur & Vassilvitskii 2007), then `steps` rounds of Lloyd: every token to the nearest centre, every centre
-    to the mean of its tokens. A cluster that lost all its tokens stays where it is. seed: of the start, at every call the same.
+    to the mean of its tokens. A cluster that lost all its tokens stays where it is. The start follows from the seed and the picture's
+    own tokens (`draws`): the same in any batch.
     Side information: `owner_bits`.
     Raises `BadInput`: more clusters than tokens, no steps.
     """
@@ -40,7 +42,7 @@ class KMeans(Compressor):
         n, points = count(tokens, self.output_grid), tokens.flatten(1, 2)
         middle = points.mean(1, keepdim=True)
         points = points - middle  # distances by products then lose no digits to a mean that all tokens share
-        centres = kmeans_start(points, n, torch.Generator().manual_seed(self.seed))
+        centres = kmeans_start(points, draws(tokens, n, self.seed))
         for _ in range(self.steps):
             owner = nearest(points, centres)
             many = counts_of(owner, n)[..., None]
@@ -115,17 +117,17 @@ def schedule(places: int, n: int, rounds: int | None) -> list[int]:
     return remain[1:]
 
 
-def kmeans_start(points: Points, n: int, generator: torch.Generator) -> Float[Tensor, "batch n dim"]:
+def kmeans_start(points: Points, chances: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n dim"]:
     """n tokens of each picture by k-means++: each drawn with probability ∝ its squared distance to the nearest one before it.
 
-    A loop over centres: every draw waits for the one before. Random numbers are drawn on the CPU, the same on every device.
+    chances: uniform from [0, 1), one for each draw. A loop over centres: every draw waits for the one before.
     """
-    draws = torch.rand(n, len(points), 1, generator=generator).to(points)
+    chosen_at = chances.to(points).mT[..., None]
     squares, away = points.square().sum(2), torch.ones_like(points[..., 0])
     centres = []
-    for number in range(n):
+    for number in range(chances.shape[1]):
         reached = away.cumsum(1)
-        chosen = torch.searchsorted(reached, draws[number] * reached[:, -1:], right=True).clamp(max=points.shape[1] - 1)
+        chosen = torch.searchsorted(reached, chosen_at[number] * reached[:, -1:], right=True).clamp(max=points.shape[1] - 1)
         centre = points.gather(1, chosen[..., None].expand(-1, -1, points.shape[2]))  # (batch, 1, dim)
         distance = squares + centre.square().sum(2) - 2 * torch.bmm(points, centre.mT).squeeze(2)
         distance = distance.clamp(min=0).scatter(1, chosen, 0.0)

@@ -32,6 +32,7 @@ from course_lib.tokens.decoder import LearnedCompressor, Spread
 from course_lib.tokens.losses import RECONSTRUCTIONS, critic_loss, generator_loss, gradient_penalty
 from course_lib.tokens.metrics import centred_cosine, cosine, variance_unexplained
 from course_lib.tokens.photos import create_photos, on_cpu
+from course_lib.tokens.provenance import clip_record
 
 EPOCHS, BATCH, LR, N_CRITIC, LAMBDA = 100, 32, 1e-4, 5, 10.0  # as in the study that Part IV grew from
 TURN = 100.0  # times the learning rate: radians by which a step turns the linear ways, in every direction and whatever their size
@@ -279,7 +280,7 @@ def run(cfg: DictConfig) -> None:
         round_to_half(model)
         players = Players(model, clip=None if clip.freeze else clip)
         card = {"experiment": "compress_global", "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
-                "metrics": measure(model, _tokens(players, held_out)),
+                "metrics": measure(model, _tokens(players, held_out)), "clip": clip_record(clip),
                 "epochs": {name: [round(value, 5) for value in values] for name, values in history.epochs.items()}}
         save_weights(model, Path(cfg.out) / cfg.name, card=card)
 

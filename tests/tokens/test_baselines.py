@@ -21,8 +21,9 @@ from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_weights, save_weights
 from course_lib.tokens import baselines
 from course_lib.tokens.baselines import (
-    AveragePooling, Bilinear, Downsampled, MeanToken, PCAField, RandomPick, StridedPick, log2_choose, nearest_cells)
+    AveragePooling, Bilinear, Downsampled, MeanToken, PCAField, RandomPick, StridedPick, leading, log2_choose, nearest_cells)
 from course_lib.tokens.compressor import owners
+from course_lib.tokens.draws import draws
 from course_lib.tokens.merging import KMeans, ToMe, kmeans_start, merge, owner_bits, schedule
 
 GRID, SMALL, DIM = (6, 8), (3, 2), 5
@@ -67,10 +68,12 @@ def test_all_are_called_alike(name):
     assert compressor.expand(found).shape == tokens.shape and compressor.takes == "tokens"
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in ("RandomPick", "KMeans")])  # these draw row by row of a batch
+@pytest.mark.parametrize("name", EVERY)
 def test_a_picture_does_not_depend_on_its_neighbours(name):
     tokens, compressor = grid_of_tokens(), make(name)
-    torch.testing.assert_close(compressor(tokens[2:3]).tokens, compressor(tokens).tokens[2:3])
+    alone, together = compressor(tokens[2:3]), compressor(tokens.flip(0))
+    torch.testing.assert_close(alone.tokens, together.tokens[1:2])
+    assert torch.equal(alone.owner, together.owner[1:2])
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in ("PCAField", "MeanToken")])
@@ -182,9 +185,31 @@ def test_random_pick_keeps_real_tokens_and_gives_each_place_the_nearest():
 
 
 def test_every_set_of_places_is_equally_likely():
-    tokens = torch.arange(4.0).view(1, 2, 2, 1).expand(6000, -1, -1, -1)
-    sets = Counter(map(tuple, RandomPick((1, 2))(tokens).tokens.squeeze(2).tolist()))
+    tokens = torch.arange(4.0).view(1, 2, 2, 1) + 0.01 * torch.rand(6000, 2, 2, 1, generator=torch.Generator().manual_seed(0))
+    sets = Counter(map(tuple, RandomPick((1, 2))(tokens).tokens.squeeze(2).int().tolist()))
     assert len(sets) == 6 and scipy.stats.chisquare(list(sets.values())).pvalue > 1e-3
+
+
+def test_a_pictures_random_numbers_are_uniform_and_its_own():
+    tokens = torch.randn(300, 2, 3, 2, generator=torch.Generator().manual_seed(0))
+    found = draws(tokens, 50, seed=3)
+    assert scipy.stats.kstest(found.flatten().numpy(), "uniform").pvalue > 1e-3
+    for numbers, most in ((found, 0.7), (found.T, 0.3)):  # of pictures, and of draws
+        assert abs(np.corrcoef(numbers.numpy())[np.triu_indices(len(numbers), 1)]).max() < most
+    assert torch.equal(draws(tokens[7:9], 20, seed=3), found[7:9, :20]) and not (draws(tokens, 50, seed=4) == found).any()
+    one = tokens[:1].clone()
+    one[0, 1, 2, 1] += 1e-6
+    assert not (draws(one, 50, seed=3) == found[:1]).any()
+
+
+def test_leading_eigenvectors_of_large_matrices_are_those_of_all():
+    chance = torch.Generator().manual_seed(0)
+    turn = torch.linalg.qr(torch.randn(2, 200, 200, dtype=torch.float64, generator=chance)).Q
+    matrix = turn @ torch.diag_embed(0.9 ** torch.arange(200.0).double()) @ turn.mT
+    values, vectors = leading(matrix, 5)
+    torch.testing.assert_close(values, 0.9 ** torch.arange(5.0).double().expand(2, -1))
+    torch.testing.assert_close((vectors.mT @ turn[..., :5]).abs(), torch.eye(5).double().expand(2, -1, -1), atol=1e-6, rtol=0)
+    assert torch.equal(leading(matrix, 5)[1], vectors)
 
 
 def test_bits_of_a_choice():
@@ -215,7 +240,7 @@ def test_lloyd_is_that_of_scikit_learn():
     tokens, compressor = grid_of_tokens(), KMeans(SMALL, steps=4)
     found, points = compressor(tokens), tokens.flatten(1, 2)
     middle = points.mean(1, keepdim=True)
-    start = kmeans_start(points - middle, 6, torch.Generator().manual_seed(0)) + middle
+    start = kmeans_start(points - middle, draws(tokens, 6, 0)) + middle
     for picture, first, centres in zip(points, start, found.tokens):
         theirs = sklearn.cluster.KMeans(6, init=first.numpy(), n_init=1, max_iter=4, tol=0, algorithm="lloyd").fit(picture.numpy())
         np.testing.assert_allclose(centres, theirs.cluster_centers_, rtol=1e-4, atol=1e-4)
@@ -232,8 +257,8 @@ def test_a_cluster_is_the_mean_of_its_places_and_steps_make_it_better():
 
 def test_the_start_draws_by_squared_distance():
     """Three points on a line, two centres: exact probabilities of every pair (Arthur & Vassilvitskii 2007)."""
-    line = torch.tensor([0.0, 1.0, 3.0])
-    centres = kmeans_start(line.view(1, 3, 1).expand(30_000, -1, -1), 2, torch.Generator().manual_seed(0)).squeeze(2)
+    line, chances = torch.tensor([0.0, 1.0, 3.0]), torch.rand(30_000, 2, generator=torch.Generator().manual_seed(0))
+    centres = kmeans_start(line.view(1, 3, 1).expand(30_000, -1, -1), chances).squeeze(2)
     for first, second in itertools.permutations([0.0, 1.0, 3.0], 2):
         expected = (second - first) ** 2 / (line - first).square().sum() / 3
         share = ((centres[:, 0] == first) & (centres[:, 1] == second)).double().mean()
