@@ -134,7 +134,7 @@ def describe(objects: Sequence[Object], template: int = 0, size: bool = True, pl
     return begin + between.join(phrases)
 
 
-def captions(scenes: Scenes, seed: int = 0, attempt: int = 0) -> list[str]:
+def captions(scenes: Scenes, seed: int = 0, attempt: int = 0, unnamed: float = UNNAMED) -> list[str]:
     """A caption for each scene: the order of its objects, the template and what is left unsaid follow from (seed, number, attempt).
 
     What a scene differs in from its neighbour is always said: else the caption would be true of both. The kind is always
@@ -145,18 +145,18 @@ def captions(scenes: Scenes, seed: int = 0, attempt: int = 0) -> list[str]:
     for number, scene, factor in zip(scenes["number"].tolist(), objects(scenes), changed):
         chance = _chance(seed, number, attempt)
         order, template = chance.permutation(len(scene)), int(chance.integers(len(TEMPLATES)))
-        said = {name: bool(draw >= UNNAMED or FACTORS.index(name) == factor) for name, draw in zip(("size", "place", "colour"), chance.random(3))}
+        said = {name: bool(draw >= unnamed or FACTORS.index(name) == factor) for name, draw in zip(("size", "place", "colour"), chance.random(3))}
         texts.append(describe([scene[k] for k in order], template, **said))
     return texts
 
 
-def distinct_captions(scenes: Scenes, seed: int = 0, attempts: int = 20) -> list[str]:
+def distinct_captions(scenes: Scenes, seed: int = 0, attempts: int = 20, unnamed: float = UNNAMED) -> list[str]:
     """`captions`, with repeated ones drawn again: in a batch an equal caption would count as wrong though it is right."""
-    texts = captions(scenes, seed)
+    texts = captions(scenes, seed, unnamed=unnamed)
     for attempt in range(1, attempts):
         if len(set(texts)) == len(texts):
             return texts
-        again = captions(scenes, seed, attempt)
+        again = captions(scenes, seed, attempt, unnamed)
         texts = [new if text in texts[:k] else text for k, (text, new) in enumerate(zip(texts, again))]
     raise BadInput("two scenes of one batch are the same, so no captions tell them apart; draw other scenes.")
 
@@ -196,17 +196,19 @@ def make_tokenizer(words: Sequence[str] = WORDS, length: int = LENGTH) -> PreTra
 class Captioned(Batched):
     """What CLIP is trained on: `image` (batch, 3, height, width) in [0, 1] and `text` (batch, length), numbers of tokens.
 
-    No two captions of a batch are equal. Of a world with neighbours every index is a pair of scenes.
+    No two captions of a batch are equal, as long as they are `distinct`. Of a world with neighbours every index is a pair of scenes.
+    unnamed: how often a caption is silent about sizes, places and colours, each.
     """
 
-    def __init__(self, world: CaptionedScenes, tokenizer: PreTrainedTokenizerFast):
+    def __init__(self, world: CaptionedScenes, tokenizer: PreTrainedTokenizerFast, distinct: bool = True, unnamed: float = UNNAMED):
         self.world, self.tokenizer, self.samples, self.endless = world, tokenizer, world.samples, world.endless
+        self.distinct, self.unnamed = distinct, unnamed
 
     def batch(self, indices: Sequence[int]) -> Scenes:
         if self.world.neighbours:
             indices = [2 * index + k for index in indices for k in (0, 1)]
         scenes = self.world.batch(indices)
-        texts = distinct_captions(scenes, self.world.seed)
+        texts = (distinct_captions if self.distinct else captions)(scenes, self.world.seed, unnamed=self.unnamed)
         return {"image": scenes["image"], "text": self.tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]}
 
 

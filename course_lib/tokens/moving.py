@@ -26,14 +26,14 @@ SPREAD = 0.24  # dots are moved up and down by so much at most, so that they do 
 GOLDEN = 0.5 * (5**0.5 - 1)
 
 
-def lies_on(ids: UInt8[Tensor, "rows columns"], grid: Sequence[int]) -> Int64[Tensor, "height width"]:
+def lies_on(ids: UInt8[Tensor, "*lead rows columns"], grid: Sequence[int]) -> Int64[Tensor, "*lead height width"]:
     """What lies under each token of `grid` (height, width): of the numbers in its patch of `ids` the one with most pixels,
-    and of two with equally many the smaller. Raises `BadInput` if the picture cannot be cut into such a grid."""
-    rows, columns = ids.shape
+    and of two with equally many the smaller. Of one picture, or of many. Raises `BadInput` if the picture cannot be cut into such a grid."""
+    rows, columns = ids.shape[-2:]
     if rows % grid[0] or columns % grid[1]:
         raise BadInput(f"a picture of {rows} × {columns} pixels cannot be cut into {grid[0]} × {grid[1]} equal patches.")
-    patches = rearrange(ids.long(), "(h p) (w q) -> h w (p q)", h=grid[0], w=grid[1])
-    return one_hot(patches).sum(2).argmax(-1)
+    patches = rearrange(ids.long(), "... (h p) (w q) -> ... h w (p q)", h=grid[0], w=grid[1])
+    return one_hot(patches).sum(-2).argmax(-1)
 
 
 def examples(under: Int64[Tensor, "height width"]) -> list[tuple[int, int]]:

@@ -128,6 +128,20 @@ def test_templates_orders_and_silences_all_occur():
     assert 0.2 < sum(orders) / len(orders) < 0.6  # ½ of two objects and ⅙ of three
 
 
+def test_captions_can_be_silent_about_more():
+    world, tokenizer = CaptionedScenes(16, neighbours=True), make_tokenizer()
+    scenes = world.batch(range(128))
+    for unnamed, expected in ((0.0, 0), (1.0, 1)):
+        said = [each for text in captions(scenes, unnamed=unnamed) for each in [read(text)[0]]]
+        silent = [[said[row][column] is None for row, factor in enumerate(scenes["changed"]) if FACTORS[factor] != name]
+                  for column, name in ((0, "size"), (1, "colour"), (3, "place"))]
+        assert [sum(column) / len(column) for column in silent] == 3 * [expected]
+    texts = [tokenizer.decode(row, skip_special_tokens=True) for row in Captioned(world, tokenizer, distinct=False, unnamed=1.0).batch(range(64))["text"]]
+    assert texts[::2] != texts[1::2] and len(set(texts)) < 128  # equal captions are kept
+    with pytest.raises(BadInput, match="^two scenes of one batch are the same"):
+        Captioned(CaptionedScenes(16, max_objects=2), tokenizer, unnamed=1.0).batch(range(64))  # too few captions for so many
+
+
 @pytest.mark.parametrize("combinations_", ["seen", "held_out"])
 @pytest.mark.parametrize("factor", FACTORS)
 def test_wrong_answers_differ_in_one_factor_of_one_object(factor, combinations_):

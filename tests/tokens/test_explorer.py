@@ -196,6 +196,7 @@ def test_what_lies_under_a_token_is_what_most_of_its_pixels_show():
     ids[2, 4:], ids[3, 4:] = 2, 1
     assert lies_on(ids, (2, 3)).tolist() == [[0, 0, 0], [3, 0, 1]]
     assert torch.equal(lies_on(ids, (4, 6)), ids.long())
+    assert torch.equal(lies_on(torch.stack([ids, ids.flip(0)]), (2, 3)), torch.stack([lies_on(ids, (2, 3)), lies_on(ids.flip(0), (2, 3))]))
     with pytest.raises(BadInput, match="^a picture of 4 × 6 pixels cannot be cut into 3 × 3 equal patches.$"):
         lies_on(ids, (3, 3))
 

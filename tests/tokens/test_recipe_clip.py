@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
+from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_weights, read_card
 from course_lib.tokens.captions import FACTORS, CaptionedScenes
 from course_lib.tokens.clip import ClipTokens
-from course_lib.tokens.losses_clip import contrastive_loss
+from course_lib.tokens.losses_clip import contrastive_loss, least_loss
 from course_lib.tokens.recipe_clip import HELD_OUT, make_optimizers, measure, train_clip, validation
 from course_lib.tokens.small_clip import GREATEST, SmallClip
 
@@ -45,6 +46,28 @@ def test_the_loss_by_hand_and_its_bounds():
     order = torch.randperm(5)
     assert float(contrastive_loss(v[order], t[order], torch.tensor(1.0))) == pytest.approx(float(contrastive_loss(v, t, torch.tensor(1.0))))
     assert float(contrastive_loss(t, v, torch.tensor(1.0))) == pytest.approx(float(contrastive_loss(v, t, torch.tensor(1.0))))
+
+
+def test_no_embeddings_have_a_smaller_loss_than_a_simplex():
+    normalize, chance = torch.nn.functional.normalize, torch.Generator().manual_seed(0)
+    for pairs, scale in ((2, 1.0), (5, 0.3), (5, 4.0), (9, 20.0)):
+        corners = normalize(torch.eye(pairs) - 1 / pairs, dim=-1)
+        log_scale = torch.tensor(math.log(scale))
+        assert float(contrastive_loss(corners, corners, log_scale)) == pytest.approx(float(least_loss(pairs, scale)), abs=1e-6)
+        v, t = (torch.randn(pairs, pairs + 1, generator=chance).requires_grad_() for _ in range(2))
+        optimizer = torch.optim.Adam([v, t], lr=0.05)
+        for _ in range(150):
+            optimizer.zero_grad()
+            loss = contrastive_loss(normalize(v, dim=-1), normalize(t, dim=-1), log_scale)
+            loss.backward()
+            optimizer.step()
+            assert float(loss.detach()) > float(least_loss(pairs, scale)) - 1e-6
+        assert float(loss.detach()) == pytest.approx(float(least_loss(pairs, scale)), rel=0.1, abs=1e-3)
+    assert float(least_loss(7, 0.0)) == pytest.approx(math.log(7))
+    falling = least_loss(64, torch.tensor([1.0, 10.0, 100.0]))
+    assert (falling.diff() < 0).all()
+    with pytest.raises(BadInput, match="^a contrast needs at least 2 pairs, not 1.$"):
+        least_loss(1, 1.0)
 
 
 def test_the_scale_never_exceeds_100():
