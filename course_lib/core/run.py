@@ -15,7 +15,7 @@ from course_lib.core.errors import BadInput
 
 TRACKERS = ("tensorboard", "wandb", "none")
 PRECISIONS = (None, "no", "bf16", "fp16")
-NOT_SETTINGS = ("out", "resume", "tracker", "checkpoint_every", "progress")  # do not change a run's numbers
+NOT_SETTINGS = ("out", "resume", "tracker", "checkpoint_every", "pictures_every", "progress", "hardware")  # do not change a run's numbers
 
 
 @dataclass
@@ -162,6 +162,9 @@ class Run:
             raise BadInput(f"the checkpoints in {self.checkpoints} were made with "
                            f"{self._difference(state['settings'])}; repeat those settings, start afresh with "
                            f"resume=never, or go on with the new ones by resume={source}.")
+        theirs, ours = (side["config"].get("recipe") for side in (state["settings"], self.settings))
+        if theirs and ours and theirs != ours:
+            raise BadInput(f"{source} is a checkpoint of {theirs}, and its model is not that of {ours}; name one of the same recipe.")
         return source, state
 
     def _difference(self, other: dict) -> str:

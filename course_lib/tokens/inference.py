@@ -44,6 +44,7 @@ from course_lib.tokens.compressor import Grid
 from course_lib.tokens.figures_tokens import compression_figure
 from course_lib.tokens.metrics import centred_cosine, cosine, variance_unexplained
 from course_lib.tokens.photos import PhotoBatch, Photos, on_cpu
+from course_lib.tokens.small_clip import denormalized
 from course_lib.tokens.trained import Trained, file_sha256, load_trained
 
 KEPT = ("compressed", "rebuilt", "cls")
@@ -191,8 +192,7 @@ def _write(path: Path, trained: Trained, passed: Passed, row: int, about: dict[s
     model, kept = trained.model, {name: getattr(passed, name)[row].contiguous() for name in KEPT}
     with _refusals(path.parent), atomic(path) as temporary:
         if pixels is not None:
-            processor, mean, std = trained.clip.processor, model.scale.mean.cpu(), model.scale.std.cpu()
-            image = pixels * torch.tensor(processor.image_std)[:, None, None] + torch.tensor(processor.image_mean)[:, None, None]
+            image, mean, std = denormalized(pixels[None], trained.clip.processor)[0], model.scale.mean.cpu(), model.scale.std.cpu()
             grids = [(grid - mean) / std for grid in (passed.tokens[row], kept["compressed"].unflatten(0, model.output_grid), kept["rebuilt"])]
             compression_figure(image, cosine(kept["rebuilt"], passed.tokens[row]), *grids, save_path=path.with_suffix(".png"))
         save_file(kept, temporary, about)

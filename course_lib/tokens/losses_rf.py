@@ -84,7 +84,7 @@ class RFStatistics(NamedTuple):
     def summary(self) -> dict[str, float]:
         """Means over pictures, for a tracker: the measures, fields per picture in each band, and row_0, …, column_0, …"""
         found = {"cosine": self.cosine.mean(), "of_ceiling": self.of_ceiling.mean(), "resultant": self.resultant.mean(),
-                 "centred_cosine": self.centred_cosine.mean(), "variance_unexplained": self.variance_unexplained}
+                 "centred_cosine": self.centred_cosine.mean(), "unexplained": self.variance_unexplained}
         found |= dict(zip(BANDS, self.bands.double().mean(0)))
         for name, profile in (("row", self.rows), ("column", self.columns)):
             found |= {f"{name}_{number}": value for number, value in enumerate(profile.mean(0))}

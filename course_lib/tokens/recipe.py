@@ -3,9 +3,10 @@
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -17,29 +18,24 @@ from torch.utils.data import Dataset
 
 from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
-from course_lib.core.memory import free_memory
 from course_lib.core.muon import Muon
 from course_lib.core.run import settings_of
 from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
 from course_lib.core.weights import round_to_half, save_weights
-from course_lib.tokens.cache import KeptTokens, LiveTokens
-from course_lib.tokens.captions import CaptionedScenes
 from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.compressor import Grid, Whole
 from course_lib.tokens.critic import CRITICS, GAMES, opponents
 from course_lib.tokens.decoder import LearnedCompressor, Spread
+from course_lib.tokens.loaders import AT_ONCE, create_data
 from course_lib.tokens.losses import RECONSTRUCTIONS, critic_loss, generator_loss, gradient_penalty
 from course_lib.tokens.metrics import centred_cosine, cosine, variance_unexplained
-from course_lib.tokens.photos import create_photos, on_cpu
 from course_lib.tokens.provenance import clip_record
 
 EPOCHS, BATCH, LR, N_CRITIC, LAMBDA = 100, 32, 1e-4, 5, 10.0  # as in the study that Part IV grew from
 TURN = 100.0  # times the learning rate: radians by which a step turns the linear ways, in every direction and whatever their size
 BETAS = (0.5, 0.9)  # Gulrajani et al. 2017, sec. 5.1; of the autoencoder without a critic too, so that only the critic differs
 FITTED = 256  # grids whose mean and spread the model takes
-HELD_OUT = 2**40  # seed of the scenes that are only measured; no training is numbered so
-AT_ONCE = 32  # held-out grids measured together
 SHOWN, ENLARGED = 8, 8  # cosine maps for the tracker, and pixels to a token's side
 FAST = {"training.epochs": 2, "training.batch_size": 4, "data.samples": 28, "data.use_subset": True, "data.subset_size": 28, "data.held_out": 6,
         "model.compressor.hidden": 16}
@@ -63,7 +59,40 @@ class Players(nn.Module):
 
 
 @dataclass
-class Objective:
+class Turns:
+    """n_critic steps of the critic, then one of the generator, and what counts in their losses; the losses themselves a subclass gives."""
+
+    n_critic: int = N_CRITIC
+    lambda_gp: float = LAMBDA
+    wgan: float = 1.0
+    ae: float = 1.0
+    reconstruction: str = "mse"
+    critics_turn: bool = field(default=False, init=False)
+
+    KINDS: ClassVar = tuple(RECONSTRUCTIONS)
+
+    def __post_init__(self):
+        if self.reconstruction not in self.KINDS:
+            raise BadInput(f"loss.reconstruction must be one of {', '.join(self.KINDS)}, not {self.reconstruction!r}.")
+        if self.n_critic < 1 or min(self.lambda_gp, self.wgan, self.ae) < 0 or not self.wgan + self.ae:
+            raise BadInput("n_critic must be at least 1, lambda_gp and the weights wgan and ae at least 0 and one weight above it, "
+                           f"not {self.n_critic}, {self.lambda_gp}, {self.wgan} and {self.ae}.")
+
+    @classmethod
+    def against(cls, critic: nn.Module | None, **settings) -> "Turns":
+        """With these settings; without a critic the generator plays alone (wgan = 0)."""
+        return cls(**(settings if critic is not None else {"ae": 1.0, **settings, "wgan": 0.0}))
+
+    def turn(self, done: int) -> range:
+        """Whose turn it is: the numbers of the optimisers, as `make_optimizers` returns them."""
+        return range(2, 3) if done % (self.n_critic + 1) < self.n_critic else range(2)
+
+    def before_step(self, done: int) -> None:
+        self.critics_turn = bool(self.wgan) and self.turn(done) == range(2, 3)
+
+
+@dataclass
+class Objective(Turns):
     """Of the generator: ae · reconstruction + wgan · −E[c(fake)]; of the critic: −W + lambda_gp · penalty (see `losses`).
 
     Reconstruction and critic see standardised tokens. Slopes of the critic are taken in root mean squares of a number, so
@@ -72,29 +101,12 @@ class Objective:
     generator_loss in the generator's turns; wasserstein (the critic's estimate of W) and gradient_penalty in the critic's.
     """
 
-    n_critic: int = N_CRITIC
-    lambda_gp: float = LAMBDA
-    wgan: float = 1.0
-    ae: float = 1.0
-    reconstruction: str = "mse"
     game: str = "put_back"
-    critics_turn: bool = False
 
     def __post_init__(self):
-        if self.reconstruction not in RECONSTRUCTIONS:
-            raise BadInput(f"loss.reconstruction must be one of {', '.join(RECONSTRUCTIONS)}, not {self.reconstruction!r}.")
+        super().__post_init__()
         if self.game not in GAMES:
             raise BadInput(f"loss.wgan.game must be one of {', '.join(GAMES)}, not {self.game!r}.")
-        if self.n_critic < 1 or min(self.lambda_gp, self.wgan, self.ae) < 0 or not self.wgan + self.ae:
-            raise BadInput("n_critic must be at least 1, lambda_gp and the weights wgan and ae at least 0 and one weight above it, "
-                           f"not {self.n_critic}, {self.lambda_gp}, {self.wgan} and {self.ae}.")
-
-    def turn(self, done: int) -> range:
-        """n_critic steps of the critic, then one of the generator: the numbers of their optimisers, as `make_optimizers` returns them."""
-        return range(2, 3) if done % (self.n_critic + 1) < self.n_critic else range(2)
-
-    def before_step(self, done: int) -> None:
-        self.critics_turn = bool(self.wgan) and self.turn(done) == range(2, 3)
 
     def __call__(self, players: Players, batch: Tensor) -> dict[str, Tensor]:
         tokens, model = players.tokens(batch), players.compressor
@@ -132,20 +144,26 @@ def train_compressor(
     Mean and spread of the channels are taken from the first grids of the data. Raises `BadInput`: grids or settings that do not fit,
     epochs of fewer batches than a round has, and as `train` does.
     """
-    settings = Objective(**(objective if critic is not None else {"ae": 1.0, **objective, "wgan": 0.0}))
-    players = Players(model, critic if settings.wgan else None, clip)
+    settings = Objective.against(critic, **objective)
+    looks = {}
+    if held_out is not None:
+        looks = {"validate": partial(validation, batch=held_out, game=settings.game), "pictures": partial(cosine_maps, batch=held_out[:SHOWN]),
+                 "best": "held_out_unexplained"}
+    return play(Players(model, critic if settings.wgan else None, clip), settings, data, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed,
+                run=run, progress=progress, workers=workers, watch=watch, **looks)
+
+
+def play(players: Players, settings: Turns, data: Tensor | Dataset, *, epochs: int, batch_size: int, lr: float, **options) -> History:
+    """`train` in turns, the model first fitted to the data. options: others of `train`. Raises `BadInput` if an epoch is too short for a round."""
     batches = math.ceil(len(data) / max(batch_size, 1))
     if settings.wgan and batches < settings.n_critic + 1:
         raise BadInput(f"an epoch has {batches} batches, too few for {settings.n_critic} steps of the critic and one of the generator; "
                        "take more data, a smaller batch_size or a smaller n_critic.")
     with torch.no_grad():
-        model.fit(_tokens(players, rows(data, range(min(FITTED, len(data)))) if len(data) else data))
-    best = "loss" if held_out is None else "held_out_unexplained"
+        players.compressor.fit(tokens_of(players, rows(data, range(min(FITTED, len(data)))) if len(data) else data))
     return train(players, settings, data, before_step=settings.before_step, turn=settings.turn if settings.wgan else None, epochs=epochs,
                  batch_size=batch_size, lr=lr, optimizers=partial(make_optimizers, steps=epochs * batches, n_critic=settings.n_critic),
-                 scheduler=lambda optimizer: warm_up_and_decay(optimizer, optimizer.param_groups[0]["steps"]), seed=seed, run=run, progress=progress,
-                 validate=partial(validation, batch=held_out, game=settings.game) if held_out is not None else None, best=best, workers=workers,
-                 watch=watch, pictures=partial(cosine_maps, batch=held_out[:SHOWN]) if held_out is not None else None)
+                 scheduler=lambda optimizer: warm_up_and_decay(optimizer, optimizer.param_groups[0]["steps"]), **options)
 
 
 def make_optimizers(players: Players, lr: float, steps: int, n_critic: int) -> list[Optimizer]:
@@ -177,7 +195,7 @@ def rows(data: Tensor | Dataset, indices: Sequence[int]) -> Tensor:
     return data.__getitems__(list(indices)) if hasattr(data, "__getitems__") else torch.stack([data[index] for index in indices])
 
 
-def _tokens(players: Players, batch: Tensor) -> Grid:
+def tokens_of(players: Players, batch: Tensor) -> Grid:
     """The token grids of a batch of any size, on the CPU."""
     device = next(players.parameters()).device
     return torch.cat([players.tokens(part.to(device)).cpu() for part in batch.split(AT_ONCE)])
@@ -186,7 +204,7 @@ def _tokens(players: Players, batch: Tensor) -> Grid:
 @torch.no_grad()
 def validation(players: Players, batch: Tensor, game: str) -> dict[str, float]:
     """`measure` on held-out data under the names held_out_…, and what the critic says of them: held_out_wasserstein."""
-    tokens, model = _tokens(players, batch), players.compressor
+    tokens, model = tokens_of(players, batch), players.compressor
     found = {f"held_out_{name}": value for name, value in measure(model, tokens).items()}
     if players.critic is not None:
         values = []
@@ -209,78 +227,52 @@ def measure(model: LearnedCompressor, tokens: Grid) -> dict[str, float]:
 @torch.no_grad()
 def cosine_maps(players: Players, batch: Tensor) -> dict[str, Tensor]:
     """For the tracker: the cosine of rebuilt and original token at every place of some held-out grids, black 0 and white 1."""
-    tokens = _tokens(players, batch).to(players.compressor.scale.mean.device)
+    tokens = tokens_of(players, batch).to(players.compressor.scale.mean.device)
     cosines = cosine(players.compressor.expand(players.compressor(tokens)), tokens).clamp(0, 1)
     return {"cosine_map": F.interpolate(cosines[:, None].cpu(), scale_factor=ENLARGED).expand(-1, 3, -1, -1)}
 
 
-class Pixels(Dataset):
-    """A data set of scenes or photos as batches of pixels, for a CLIP that learns."""
-
-    def __init__(self, clip: ClipTokens, source: Dataset):
-        self.normalized, self.source, self.endless = clip.normalized, source, getattr(source, "endless", False)
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitems__(self, indices: Sequence[int]) -> Tensor:
-        batch = self.source.__getitems__(list(indices))
-        return self.normalized(batch["image"]) if isinstance(batch, dict) else batch.pixels
-
-
-def create_data(clip: ClipTokens, imagenet_root: str | None = None, use_subset: bool = False, subset_size: int = 1000, samples: int = 3200,
-                held_out: int = 200, seed: int = 0) -> tuple[Dataset, Tensor]:
-    """(training data, held-out batch): tokens of `clip`, or pixels if it is not frozen.
-
-    imagenet_root: a folder of pictures as `create_photos` takes it; None for captioned scenes, `samples` new ones in every epoch, or
-    with use_subset always the same `subset_size`. Of a fixed set, a CLIP that is frozen encodes every picture once, if the tokens fit
-    into half of the memory that is left.
-    """
-    if min(samples, subset_size, held_out) < 1:
-        raise BadInput(f"data.samples, data.subset_size and data.held_out must be at least 1, not {samples}, {subset_size} and {held_out}.")
-    if imagenet_root is None:
-        source = CaptionedScenes(clip.resolution, samples=subset_size if use_subset else samples, seed=seed)
-        fresh = CaptionedScenes(clip.resolution, samples=held_out, seed=HELD_OUT)
-    else:
-        source, fresh = create_photos(imagenet_root, on_cpu(clip.processor), use_subset, subset_size, seed)
-    endless = imagenet_root is None and not use_subset
-    fits = not endless and 2 * KeptTokens.wanted(clip, source) <= free_memory(torch.device("cpu"))
-    live = LiveTokens if clip.freeze else Pixels
-    data, rest = (KeptTokens if fits and clip.freeze else live)(clip, source), live(clip, fresh)
-    data.endless = endless
-    many = min(held_out, len(rest))
-    parts = [rest.__getitems__(range(first, min(first + AT_ONCE, many))).cpu() for first in range(0, many, AT_ONCE)]
-    if not sum(map(len, parts)):
-        raise BadInput(f"none of the held-out pictures of {imagenet_root} can be read; look at the first by hand.")
-    return data, torch.cat([part for part in parts if len(part)])
-
-
 def run(cfg: DictConfig) -> None:
     """`experiment=compress_global`: train, and write NAME.safetensors and its card into cfg.out, NAME = cfg.name."""
-    for key, value in (FAST if cfg.fast else {}).items():
-        OmegaConf.update(cfg, key, value)
-    size, hidden = cfg.model.compressor.output_grid_size, cfg.model.compressor.hidden
-    output_grid = [size, size] if isinstance(size, int) else list(size)
-    if len(output_grid) != 2 or not (hidden is None or type(hidden) is int):
-        raise BadInput(f"model.compressor.output_grid_size must be a number or [height, width] and hidden a whole number, not {size} and {hidden}.")
     if cfg.model.critic not in CRITICS:
         raise BadInput(f"model.critic must be one of {', '.join(CRITICS)}, not {cfg.model.critic!r}.")
-    clip = ClipTokens.load(cfg.model.clip.model_name, cfg.model.clip.layer, cfg.model.clip.freeze).to(device())
-    torch.manual_seed(cfg.seed)
-    model = LearnedCompressor(clip.dim, clip.grid, output_grid, cfg.model.compressor.num_layers, cfg.model.compressor.use_residual, hidden,
-                              cfg.model.autoencoder.use_attention, cfg.model.autoencoder.num_layers)
+    clip, model = build(cfg, LearnedCompressor, cfg.model.autoencoder, device())
     critic = CRITICS[cfg.model.critic](clip.dim) if cfg.loss.weights.wgan else None
-    data, held_out = create_data(clip, seed=cfg.seed, **cfg.data)
-    history = train_compressor(
-        model, data, critic=critic, clip=None if clip.freeze else clip, held_out=held_out, epochs=cfg.training.epochs,
-        batch_size=cfg.training.batch_size, lr=cfg.training.learning_rate, seed=cfg.seed, run=Run.from_config(cfg, cfg.name),
-        progress=cfg.progress, workers=cfg.workers, n_critic=cfg.training.n_critic, lambda_gp=cfg.loss.wgan.lambda_gp, game=cfg.loss.wgan.game,
-        reconstruction=cfg.loss.reconstruction, **cfg.loss.weights)
+    data = create_data(clip, seed=cfg.seed, **cfg.data)
+    history = train_compressor(model, data.training, critic=critic, clip=None if clip.freeze else clip, held_out=data.held_out,
+                               lambda_gp=cfg.loss.wgan.lambda_gp, game=cfg.loss.wgan.game, **training(cfg))
+    keep(cfg, "compress_global", model, clip, history, lambda tokens: measure(model, tokens), data.held_out)
+
+
+def build(cfg: DictConfig, kind: type[LearnedCompressor], decoder: DictConfig, place: torch.device) -> tuple[ClipTokens, LearnedCompressor]:
+    """The CLIP of an experiment, at its place, and an untrained compressor of its tokens. With cfg.fast the settings are made tiny first."""
+    for key, value in (FAST if cfg.fast else {}).items():
+        OmegaConf.update(cfg, key, value)
+    said = cfg.model.compressor
+    output_grid = [said.output_grid_size] * 2 if isinstance(said.output_grid_size, int) else list(said.output_grid_size)
+    if len(output_grid) != 2:
+        raise BadInput(f"model.compressor.output_grid_size must be a number or [height, width], not {said.output_grid_size}.")
+    clip = ClipTokens.load(cfg.model.clip.model_name, cfg.model.clip.layer, cfg.model.clip.freeze).to(place)
+    torch.manual_seed(cfg.seed)
+    return clip, kind(clip.dim, clip.grid, output_grid, said.num_layers, said.use_residual, said.hidden, decoder.use_attention, decoder.num_layers)
+
+
+def training(cfg: DictConfig) -> dict:
+    """What an experiment's settings say about its training, as both functions that train take it."""
+    said = cfg.training
+    return {"epochs": said.epochs, "batch_size": said.batch_size, "lr": said.learning_rate, "n_critic": said.n_critic, "seed": cfg.seed,
+            "run": Run.from_config(cfg, cfg.name), "progress": cfg.progress, "workers": cfg.workers, "reconstruction": cfg.loss.reconstruction,
+            **cfg.loss.weights}
+
+
+def keep(cfg: DictConfig, experiment: str, model: LearnedCompressor, clip: ClipTokens, history: History,
+         measured: Callable[[Grid], dict[str, float]], held_out: Tensor) -> None:
+    """Write the weights and their card, with what is `measured` of the weights as they are kept."""
     if is_main_process():
         round_to_half(model)
         players = Players(model, clip=None if clip.freeze else clip)
-        card = {"experiment": "compress_global", "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
-                "metrics": measure(model, _tokens(players, held_out)), "clip": clip_record(clip),
+        card = {"experiment": experiment, "config": settings_of(cfg), "seed": cfg.seed, "seconds": history.seconds,
+                "metrics": measured(tokens_of(players, held_out)), "clip": clip_record(clip),
                 "epochs": {name: [round(value, 5) for value in values] for name, values in history.epochs.items()}}
         save_weights(model, Path(cfg.out) / cfg.name, card=card)
 

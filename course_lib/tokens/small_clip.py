@@ -99,6 +99,12 @@ def normalized(image: Float[Tensor, "batch 3 height width"], processor) -> Float
     return (image - mean) / std
 
 
+def denormalized(pixels: Float[Tensor, "batch 3 height width"], processor) -> Float[Tensor, "batch 3 height width"]:
+    """What the model takes → pictures in [0, 1]: undoes `normalized`."""
+    mean, std = (pixels.new_tensor(value)[:, None, None] for value in (processor.image_mean, processor.image_std))
+    return (pixels * std + mean).clamp(0, 1)
+
+
 def resized(positions: Float[Tensor, "places dim"], old: tuple[int, int], new: tuple[int, int]) -> Float[Tensor, "more dim"]:
     """Position embeddings of CLS and a grid `old` (height, width), with the grid's part interpolated to `new`, as transformers does."""
     grid = rearrange(positions[1:], "(h w) d -> 1 d h w", h=old[0], w=old[1])

@@ -66,6 +66,14 @@ def test_auto_refuses_other_settings_but_a_path_allows_them(tmp_path):
     assert not (tmp_path / "checkpoints/toy/checkpoint_epoch_3").exists()  # two runs are never mixed
 
 
+def test_a_checkpoint_of_another_recipe_is_refused_under_any_name(tmp_path):
+    short(run=kept(tmp_path, config={"recipe": "part.one.run"}))
+    source = str(tmp_path / "checkpoints/toy/checkpoint_epoch_3")
+    with pytest.raises(BadInput, match=r"checkpoint_epoch_3 is a checkpoint of part.one.run, and its model is not that of part.two.run; name one"):
+        short(epochs=4, run=kept(tmp_path, resume=source, config={"recipe": "part.two.run"}))
+    assert short(epochs=4, run=kept(tmp_path, resume=source)).epoch == 4  # a notebook has no recipe, and may go on
+
+
 def test_fresh_run_keeps_earlier_ones(tmp_path):
     for seed in (1, 2, 3):
         short(seed=seed, run=kept(tmp_path, tracker="tensorboard"))

@@ -110,6 +110,7 @@ def test_summary_is_of_plain_numbers_and_bands_are_fields_per_picture():
     assert plain["row_2"] == pytest.approx(float(found.cosine[:, 2].mean())) and "row_4" not in plain and "column_2" in plain
     assert plain["cosine"] == pytest.approx(float(F.cosine_similarity(rebuilt, tokens, dim=-1).mean()))
     assert plain["centred_cosine"] == pytest.approx(float(centred_cosine(rebuilt, tokens, mean).mean()))
+    assert plain["unexplained"] == pytest.approx(variance_unexplained(rebuilt, tokens, mean), rel=1e-5)
 
 
 def test_half_precision_and_views_are_measured_as_they_are():

@@ -326,7 +326,7 @@ def test_photos_from_a_folder(command, clip, tmp_path):
     ("model.compressor.output_grid_size=4", "a grid of 6 × 6 tokens cannot be divided into 4 × 4 equal fields"),
     ("model.compressor.output_grid_size=[3,2,1]", "must be a number or [height, width]"),
     ("model.compressor.output_grid_size=big", "output_grid_size=big is not a whole number"),
-    ("model.compressor.hidden=wide", "hidden a whole number"),
+    ("model.compressor.hidden=wide", "hidden=wide is not a whole number"),
     ("model.critic=art", "model.critic must be one of conv, multi_scale, not 'art'"),
     ("data.imagenet_root=nowhere", "there is no folder nowhere"), ("data.held_out=0", "data.held_out must be at least 1"),
 ])
