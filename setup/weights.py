@@ -26,7 +26,7 @@ def retrain(folder: Path = DATA / "weights") -> list[str]:
     """Train all models of `folder`, those of one run together; return the names of the files that were replaced."""
     runs: dict[tuple[str, ...], list[str]] = {}
     cards = {path.name.removesuffix(".json"): read_card(path) for path in sorted(folder.glob("*.json"))}
-    for name in sorted(cards, key=lambda name: bool(cards[name]["config"].get("weights"))):  # what learns from other weights comes after them
+    for name in in_order(cards):
         runs.setdefault(command_of(cards[name]), []).append(name)
     for command, names in runs.items():
         print("training", ", ".join(names), flush=True)
@@ -36,6 +36,18 @@ def retrain(folder: Path = DATA / "weights") -> list[str]:
                 for ending in (".safetensors", ".json"):
                     (Path(temporary) / "outputs" / f"{name}{ending}").replace(folder / f"{name}{ending}")
     return [name for names in runs.values() for name in names]
+
+
+def in_order(cards: dict[str, dict]) -> list[str]:
+    """The names of `cards`, each after the one whose weights it learns from: a model to go on with, or the CLIP that makes its tokens."""
+    def steps(name: str) -> int:
+        config = cards[name]["config"] if name in cards else {}
+        model = config.get("model")
+        clip = model.get("clip") if isinstance(model, dict) else None
+        source = config.get("weights") or (clip or {}).get("model_name")
+        return 1 + steps(source) if source else 0
+
+    return sorted(cards, key=steps)
 
 
 def _leaves(config: dict, prefix: str = "") -> list[tuple[str, str]]:

@@ -167,6 +167,14 @@ def test_weights_are_trained_again_from_their_cards(tmp_path):
     assert card["config"]["epochs"] == 1 and str(tmp_path) not in json.dumps(card)
 
 
+def test_what_learns_from_other_weights_is_trained_after_them():
+    """A compressor from the tokens of a CLIP, the CLIP from a smaller one; others from weights that are not shipped."""
+    configs = {"a_compressor": {"weights": None, "model": {"clip": {"model_name": "b_clip"}}}, "b_clip": {"weights": "c_clip", "model": {"dim": 8}},
+               "c_clip": {"weights": None, "model": {"dim": 8}}, "a_prior": {"weights": "elsewhere/codes"}, "d_vae": {"model": "vae"}}
+    weights = runpy.run_path(str(ROOT / "setup" / "weights.py"))
+    assert weights["in_order"]({name: {"config": config} for name, config in configs.items()}) == ["c_clip", "d_vae", "b_clip", "a_prior", "a_compressor"]
+
+
 def test_an_installed_browser_is_taken_only_if_it_starts(tmp_path, monkeypatch):
     script(tmp_path / "chromium", "exit 1")  # such a stub stands where a snap is missing
     script(tmp_path / "google-chrome", "exit 0")

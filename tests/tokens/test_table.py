@@ -16,7 +16,7 @@ from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.comparison import FRESH, TRAINING, Row, compressor_table, encoded, output_grid
 from course_lib.tokens.decoder import LearnedCompressor
 from course_lib.tokens.merging import KMeans
-from course_lib.tokens.metrics import Seen, quality, usefulness
+from course_lib.tokens.metrics import quality, usefulness
 from course_lib.tokens.provenance import clip_record
 from course_lib.tokens.small_clip import SmallClip
 from course_lib.tokens.zero_shot import QUESTIONS, ZeroShot
@@ -150,7 +150,8 @@ def test_gains_of_a_table_are_paired_and_everything_that_passes_is_everything(cl
     seen = encoded(clip, CaptionedScenes(24, samples=9, seed=FRESH))
     scale = comparison.Standard(clip.dim)
     scale.fit(seen.tokens)
-    judge = comparison.Judge(clip, Seen(*seen), scale, ZeroShot.about(CaptionedScenes(24, samples=9, seed=FRESH).batch(range(9)), clip).candidates, 0.1)
+    questions = ZeroShot.about(CaptionedScenes(24, samples=9, seed=FRESH).batch(range(9)), clip).candidates
+    judge = comparison.Judge(clip, seen, scale, questions, 0.1)
     found = judge.row("all", 1, StridedPick((6, 6)))
     assert found.variance_unexplained == 0 and found.put_back == found.rebuilt
     for name in QUESTIONS:
