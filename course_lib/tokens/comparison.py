@@ -67,11 +67,11 @@ class Table(NamedTuple):
 
 
 def compressor_table(clip: ClipTokens, scenes: int = SCENES, fitted: int = FITTED, rates: Sequence[int] = RATES, levels: int = LEVELS,
-                     folder: Path = DATA / "weights", progress: bool = True) -> Table:
+                     folder: Path = DATA / "weights", progress: bool = True, only: Sequence[str] | None = None) -> Table:
     """The table for the tokens of `clip`, measured on so many fresh scenes.
 
     fitted: training scenes for PCA and means. levels: tokens are rounded to their standard deviation (root mean square over channels)
-    over so many. folder: of the shipped compressors.
+    over so many. folder: of the shipped compressors. only: the names of the rows that are wanted; None for all.
     Raises `BadInput`: too few scenes; a rate that is no square or whose side does not divide the grid; a shipped compressor of another CLIP.
     """
     if min(scenes, fitted) < 8 or levels < 1:
@@ -90,6 +90,8 @@ def compressor_table(clip: ClipTokens, scenes: int = SCENES, fitted: int = FITTE
         bar.reset(len(grids) * (len(PLAIN) + 2))
         for rate, grid in grids.items():
             for name, make in contenders(clip, grid, rate, training, folder, missing):
+                if only is not None and name not in only:
+                    continue
                 bar.set_description(f"{name} {rate}x")
                 rows.append(judge.row(name, rate, make()))
                 bar.update()
