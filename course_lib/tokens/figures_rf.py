@@ -161,7 +161,8 @@ def save_rf_pictures(folder: Path | str, epoch: int, rebuilt: Grid, tokens: Grid
 
         rf_heatmap_epoch_N.png        rf_best_epoch_N_idx_X.png, rf_median_…, rf_worst_…        X: the number of the field
 
-    picture: that first picture in [0, 1], to frame the field in it. Returns the four paths.
+    Those of the same epoch that were there before are replaced. picture: that first picture in [0, 1], to frame the field in it. Returns
+    the four paths.
     """
     shape = field_size(tokens.shape[1:3], output_grid)
     cosines = field_cosine(rebuilt[:1].float(), tokens[:1].float(), output_grid)[0]
@@ -170,6 +171,8 @@ def save_rf_pictures(folder: Path | str, epoch: int, rebuilt: Grid, tokens: Grid
     written = [into / f"rf_heatmap_epoch_{epoch}.png"]
     create_rf_heatmap(cosines, f"Cosine of each field, epoch {epoch}", written[0])
     for name, number in ranked_fields(cosines).items():
+        for before in into.glob(f"rf_{name}_epoch_{epoch}_idx_*.png"):
+            before.unlink()
         written.append(into / f"rf_{name}_epoch_{epoch}_idx_{number}.png")
         visualize_rf_reconstruction(*(each[number] for each in fields), shape, number=number, output_grid=output_grid, picture=picture,
                                     title=f"{name.capitalize()} field ({number}), epoch {epoch}", save_path=written[-1])

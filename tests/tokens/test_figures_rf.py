@@ -110,6 +110,14 @@ def test_an_epoch_is_written_under_the_promised_names(picture, tmp_path):
     assert all(Image.open(path).size[0] > 400 for path in written)
 
 
+def test_an_epoch_that_is_drawn_again_has_four_pictures_still(tmp_path):
+    """Gone on from an earlier checkpoint with other settings, another field is the best."""
+    other = TOKENS.flip(1, 2)
+    for tokens in (TOKENS, other):
+        written = save_rf_pictures(tmp_path, 3, tokens + torch.randn(TOKENS.shape, generator=CHANCE), tokens, (4, 3))
+        assert sorted(written) == sorted((tmp_path / "visualizations").iterdir())
+
+
 def test_fields_of_one_token_and_half_precision_can_be_drawn(tmp_path):
     assert len(save_rf_pictures(tmp_path, 0, TOKENS[:, :2, :3].half() + 1, TOKENS[:, :2, :3].half(), (2, 3))) == 4
 
