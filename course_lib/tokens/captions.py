@@ -88,8 +88,7 @@ class CaptionedScenes(SceneDataset):
         factors = {"kind": kind, "colour_index": colour, "size_index": (each[..., 1] * len(self.sizes)).astype(int), "place": where[:, :n]}
         if self.neighbours:
             changed = np.searchsorted(np.cumsum(CHANGED)[:-1], scene[:, 4], side="right")
-            _change(factors, indices % 2 == 1, changed, (scene[:, 5] * count).astype(int), where[:, n:], scene[:, 6])
-            factors["changed"] = changed
+            factors["changed"] = self._differ(factors, indices % 2 == 1, changed, count, where[:, n:], scene)
         size = np.array(self.sizes)[factors["size_index"]]
         row, column = np.divmod(factors["place"], SIDE)
         middle = 2 / SIDE * (np.stack([column, row], -1) - (SIDE - 1) / 2)
@@ -98,6 +97,12 @@ class CaptionedScenes(SceneDataset):
                     "colour": np.array(list(COLOURS.values()))[factors["colour_index"]], "number": indices,
                     "background": self._background(scene[:, 1:4])}
         return {name: value.astype(np.float32) if value.dtype == float else value for name, value in factors.items()}, np.ones(many, bool)
+
+    def _differ(self, factors: dict[str, np.ndarray], odd: np.ndarray, changed: np.ndarray, count: np.ndarray, free: np.ndarray,
+                scene: np.ndarray) -> np.ndarray:
+        """Make the odd scenes differ from the even ones, as `changed` says if that can be; return in what they do."""
+        _change(factors, odd, changed, (scene[:, 5] * count).astype(int), free, scene[:, 6])
+        return changed
 
 
 def _change(factors: dict[str, np.ndarray], odd: np.ndarray, changed: np.ndarray, which: np.ndarray, free: np.ndarray, chance: np.ndarray) -> None:

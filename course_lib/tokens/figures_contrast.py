@@ -19,8 +19,9 @@ from course_lib.tokens.losses_clip import least_loss
 # A factor has one look: colour, marker and dash, as in Part III.
 LOOK = {"kind": ("#332288", "o", "-"), "size": ("#CC6677", "s", "--"), "colour": ("#117733", "^", ":"), "place": ("#999933", "v", "-.")}
 COLUMNS = 4  # captioned pictures in a row
-CHANGES_SHOWN = (("kind", "kind"), ("colour", "colour"), ("size", "size"), ("place", "place"), ("exchange_colour", "colours\nexchanged"),
-                 ("exchange_place", "places\nexchanged"), ("alike", "embeddings\nalike"))
+CHANGES_SHOWN = (("kind", "kind"), ("kind_held_out", "kind,\nheld out"), ("colour", "colour"), ("size", "size"), ("place", "place"),
+                 ("exchange_kind", "kinds\nexchanged"), ("exchange_colour", "colours\nexchanged"), ("exchange_place", "places\nexchanged"),
+                 ("alike", "pictures\nalike"))
 
 
 def captioned_figure(images: Float[Tensor, "many 3 rows columns"], texts: Sequence[str], width: int = 27) -> Figure:
@@ -105,11 +106,12 @@ def changes_figure(rows: Sequence[Mapping[str, float | str]], chance: Mapping[st
     changes = list(dict.fromkeys(row["change"] for row in rows))
     figure = new_figure(11.5, 1.3 + 0.34 * len(changes))
     for axes, (measure, title) in zip(figure.subplots(1, len(CHANGES_SHOWN), sharey=True), CHANGES_SHOWN):
-        colour, marker, _ = LOOK.get(measure.removeprefix("exchange_"), ("#882255", "D", "-"))
+        factor = measure.removeprefix("exchange_").removesuffix("_held_out")
+        colour, marker, _ = LOOK.get(factor, ("#882255", "D", "-"))
         axes.plot(*zip(*[(row[measure], changes.index(row["change"])) for row in rows]), linestyle="", marker=marker, color=colour, alpha=0.8)
         axes.axvline(float(np.mean([row[measure] for row in rows if row["change"] == changes[0]])), color="0.4", linestyle="--", linewidth=1)
         if measure != "alike":
-            axes.axvline(0.5 if measure.startswith("exchange") else chance[measure], color="black", linestyle=":", linewidth=1.2)
+            axes.axvline(0.5 if measure.startswith("exchange") else chance[factor], color="black", linestyle=":", linewidth=1.2)
         for place in range(1, len(changes), 2):
             axes.axhspan(place - 0.5, place + 0.5, color="0.94", zorder=0)
         axes.set_title(title, fontsize=10)

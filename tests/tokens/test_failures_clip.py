@@ -6,8 +6,8 @@ from torch.nn.functional import normalize
 
 from course_lib.core.errors import BadInput
 from course_lib.tokens import failures_clip
-from course_lib.tokens.captions import FACTORS, CaptionedScenes
-from course_lib.tokens.failures_clip import CHANGES, Change, contrast_row, no_contrast, no_temperature, one_sided, train_small
+from course_lib.tokens.captions import COLOUR_NAMES, FACTORS, HELD_OUT, KINDS, CaptionedScenes, describe, objects
+from course_lib.tokens.failures_clip import CHANGES, Change, Exchanging, contrast_row, no_contrast, no_temperature, one_sided, train_small
 from course_lib.tokens.losses_clip import contrastive_loss
 from course_lib.tokens.small_clip import SmallClip
 
@@ -51,7 +51,31 @@ def test_batches_differ_in_what_they_say(monkeypatch):
         data = seen["data"]
         assert len(data.batch(range(seen["batch"]))["image"]) == 8, name  # as many scenes whatever they are
         assert data.world.neighbours == (name != "no_neighbours") and data.distinct == (name != "terse_captions")
-        assert data.unnamed == (0.8 if name == "terse_captions" else 0.2)
+        assert data.unnamed == {"terse_captions": 0.8, "full_captions": 0.0}.get(name, 0.2)
+        assert isinstance(data.world, Exchanging) == (name == "exchanges")
+
+
+def test_half_of_the_neighbours_that_exchange_are_told_in_the_same_words():
+    world = Exchanging(32, seed=5, neighbours=True)
+    scenes = world.batch(range(400))
+    found, texts, same = objects(scenes), [describe(scene) for scene in objects(scenes)], 0
+    assert scenes["changed"][::2].tolist() == scenes["changed"][1::2].tolist()
+    assert torch.equal(scenes["background"][::2], scenes["background"][1::2])
+    for first, second, changed in zip(found[::2], found[1::2], scenes["changed"][::2].tolist()):
+        different = [[a != b for a, b in zip(*pair)] for pair in zip(first, second)]
+        assert {column for row in different for column in range(4) if row[column]} == {changed}  # one factor
+        if sum(map(any, different)) == 2:
+            same += 1
+            assert different[0][changed] and different[1][changed] and (first[0][changed], first[1][changed]) == (second[1][changed], second[0][changed])
+        else:
+            assert sum(map(any, different)) == 1
+    assert same / 200 == pytest.approx(0.5, abs=0.1)
+    assert sum(sorted(a.split()) == sorted(b.split()) for a, b in zip(texts[::2], texts[1::2])) == same
+    assert set(scenes["changed"].tolist()) == {0, 1, 2, 3}
+    assert not {(KINDS[o.kind], COLOUR_NAMES[o.colour]) for scene in found for o in scene} & set(HELD_OUT)
+    assert torch.equal(Exchanging(32, seed=5).batch(range(20))["place"], CaptionedScenes(32, seed=5).batch(range(20))["place"])
+    with pytest.raises(BadInput, match="^an exchange needs at least 2 objects, not 1.$"):
+        Exchanging(32, min_objects=1)
 
 
 def test_without_contrast_the_loss_is_perfect_and_everything_is_alike():
@@ -84,7 +108,7 @@ def test_held_out_scenes_and_a_watcher():
 def test_a_row_says_what_became_of_it():
     row = contrast_row("no_temperature", 1, epochs=1, steps=2, pairs=2, scored=12, model=tiny())
     assert (row["change"], row["seed"]) == ("no_temperature", 1)
-    assert {*FACTORS, *(f"exchange_{name}" for name in FACTORS), "alike", "loss", "found", "scale", "seconds"} == row.keys() - {"change", "seed"}
+    assert {*FACTORS, "kind_held_out", *(f"exchange_{name}" for name in FACTORS), "alike", "loss", "found", "scale", "seconds"} == row.keys() - {"change", "seed"}
     assert all(0 <= row[name] <= 1 for name in (*FACTORS, "exchange_kind", "found")) and -1 <= row["alike"] <= 1
     with pytest.raises(BadInput, match="^change must be one of as_it_is, .*, not 'nothing'.$"):
         contrast_row("nothing", 0, epochs=1)

@@ -66,7 +66,7 @@ def test_changes_are_marks_beside_the_first_ones_mean():
     for axes, (measure, _) in zip(figure.axes, CHANGES_SHOWN):
         np.testing.assert_allclose(axes.lines[0].get_xydata(), [[0.6, 0], [0.7, 0], [0.2, 1], [0.3, 1]])
         assert axes.lines[1].get_xdata()[0] == pytest.approx(0.65)
-        assert [line.get_xdata()[0] for line in axes.lines[2:]] == ([] if measure == "alike" else [CHANCE.get(measure, 0.5)])
+        assert [line.get_xdata()[0] for line in axes.lines[2:]] == ([] if measure == "alike" else [CHANCE.get(measure.split("_")[0], 0.5)])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["as it is", "no contrast"]
     with pytest.raises(BadInput, match="no row"):
         changes_figure([], CHANCE)
