@@ -42,6 +42,27 @@ class Pixels(Dataset):
         return self.normalized(batch["image"]) if isinstance(batch, dict) else batch.pixels
 
 
+class Readable(Dataset):
+    """Batches of which at least one picture can be read: where none can, the next one behind them that can stands in.
+
+    An empty batch has no mean, so its loss and every weight after it would be NaN.
+    """
+
+    def __init__(self, data: Dataset):
+        self.data, self.source = data, data.source
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitems__(self, indices: Sequence[int]) -> Tensor:
+        batch = self.data.__getitems__(list(indices))
+        for further in range(1, len(self) + 1):
+            if len(batch):
+                return batch
+            batch = self.data.__getitems__([(indices[-1] + further) % len(self)])
+        raise BadInput("none of the training pictures can be read; look at the first by hand.")
+
+
 def create_data(clip: ClipTokens, imagenet_root: str | None = None, use_subset: bool = False, subset_size: int = 1000, samples: int = 3200,
                 held_out: int = 200, seed: int = 0) -> Data:
     """Training data and a held-out batch.
@@ -61,6 +82,7 @@ def create_data(clip: ClipTokens, imagenet_root: str | None = None, use_subset: 
     fits = not endless and 2 * KeptTokens.wanted(clip, source) <= free_memory(torch.device("cpu"))
     live = LiveTokens if clip.freeze else Pixels
     data, rest = (KeptTokens if fits and clip.freeze else live)(clip, source), live(clip, fresh)
+    data = data if imagenet_root is None else Readable(data)
     data.endless = endless
     many = min(held_out, len(rest))
     parts = [rest.__getitems__(range(first, min(first + AT_ONCE, many))).cpu() for first in range(0, many, AT_ONCE)]

@@ -60,6 +60,24 @@ def test_held_out_photos_that_cannot_be_read_are_passed_over(clips, photos):
         create_data(frozen, str(photos))
 
 
+def test_a_batch_of_broken_photos_is_the_next_one_that_can_be_read(clips, photos):
+    for clip in clips:
+        data = create_data(clip, str(photos)).training
+        whole = data.__getitems__(range(18))
+        kept = {path: path.read_bytes() for path in (photos / name for name in data.source.files)}
+        for path in list(kept)[3:7]:
+            path.write_text("no picture")
+        data = create_data(clip, str(photos)).training
+        torch.testing.assert_close(data.__getitems__([3, 4]), whole[7:8])
+        torch.testing.assert_close(data.__getitems__([2, 3]), whole[2:3])
+        for path in kept:
+            path.write_text("no picture")
+        with pytest.raises(BadInput, match="none of the training pictures can be read"):
+            create_data(clip, str(photos)).training.__getitems__([0, 1])
+        for path, content in kept.items():
+            path.write_bytes(content)
+
+
 @pytest.mark.parametrize("name", ["samples", "subset_size", "held_out"])
 def test_there_must_be_something(name, clips):
     with pytest.raises(BadInput, match="must be at least 1"):
