@@ -20,6 +20,7 @@ from course_lib.latents.moving import family_figure, film_figure
 from course_lib.latents.recipe import Film, train_autoencoder, train_decoder
 from course_lib.latents.slides import MIXTURE, curve, view
 from course_lib.slots.explorer import IterationExplorer, SlotExplorer
+from course_lib.tokens.explorer import TokenExplorer
 
 
 def film(train: Callable) -> Figure:
@@ -45,6 +46,13 @@ def atlas() -> Figure:
                         for name, places in maps.items()])
 
 
+def tokens() -> Figure:
+    """The stills of notebook 10: what single tokens of a scene are near to, centred."""
+    explorer = TokenExplorer()
+    explorer.measure.value = "centred"
+    return explorer.still()
+
+
 PICTURES = {
     "course_map": course_map,
     "decoder_film": lambda: film(train_decoder),
@@ -57,6 +65,7 @@ PICTURES = {
     "codes_grid": edits,
     "generation_row": lambda: GenerationExplorer().still(),
     "atlas_row": atlas,
+    "tokens_row": tokens,
 }
 
 if __name__ == "__main__":
