@@ -77,24 +77,22 @@ def compressor_table(clip: ClipTokens, scenes: int = SCENES, fitted: int = FITTE
     if min(scenes, fitted) < 8 or levels < 1:
         raise BadInput(f"scenes and fitted must be at least 8 and levels at least 1, not {scenes}, {fitted} and {levels}.")
     grids = {rate: output_grid(clip.grid, rate) for rate in rates}
-    with tqdm(desc="encoding scenes", unit="row", disable=not progress) as bar:
-        world = CaptionedScenes(clip.resolution, samples=scenes, seed=FRESH)
-        seen = encoded(clip, world)
-        training = encoded(clip, CaptionedScenes(clip.resolution, samples=fitted, seed=TRAINING)).tokens
-        scale = Standard(clip.dim)
-        scale.fit(training)
-        bar.set_description("reading captions")
+    world = CaptionedScenes(clip.resolution, samples=scenes, seed=FRESH)
+    seen = encoded(clip, world, progress)
+    training = encoded(clip, CaptionedScenes(clip.resolution, samples=fitted, seed=TRAINING), progress).tokens
+    scale = Standard(clip.dim)
+    scale.fit(training)
+    missing: list[str] = []
+    wanted = [(name, rate, make) for rate, grid in grids.items() for name, make in contenders(clip, grid, rate, training, folder, missing)
+              if only is None or name in only]
+    with tqdm(desc="reading captions", total=len(wanted), unit="row", disable=not progress) as bar:
         questions = ZeroShot.about(world.batch(range(scenes)), clip).candidates
         judge = Judge(clip, seen, scale, questions, float(scale.std.square().mean().sqrt()) / levels)
-        rows, missing = [judge.row(NOTHING, None, MeanToken.fit(training.split(AT_ONCE)))], []
-        bar.reset(len(grids) * (len(PLAIN) + 2))
-        for rate, grid in grids.items():
-            for name, make in contenders(clip, grid, rate, training, folder, missing):
-                if only is not None and name not in only:
-                    continue
-                bar.set_description(f"{name} {rate}x")
-                rows.append(judge.row(name, rate, make()))
-                bar.update()
+        rows = [judge.row(NOTHING, None, MeanToken.fit(training.split(AT_ONCE)))]
+        for name, rate, make in wanted:
+            bar.set_description(f"{name} {rate}x")
+            rows.append(judge.row(name, rate, make()))
+            bar.update()
     chance = {name: 1 / texts.shape[1] for name, texts in judge.questions.items()}
     full, cls_only = ({name: share(right) for name, right in answers.items()} for answers in (judge.full, judge.cls_only))
     return Table(rows, full, cls_only, chance, judge.step, missing)
@@ -135,10 +133,10 @@ def output_grid(grid: Sequence[int], rate: int) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def encoded(clip: ClipTokens, world: CaptionedScenes) -> Seen:
+def encoded(clip: ClipTokens, world: CaptionedScenes, progress: bool = False) -> Seen:
     """All scenes of an epoch: tokens, CLS and pixels, on the CPU."""
     parts = []
-    for first in range(0, len(world), AT_ONCE):
+    for first in tqdm(range(0, len(world), AT_ONCE), desc="encoding scenes", unit="batch", disable=not progress):
         pixels = clip.normalized(world.batch(range(first, min(first + AT_ONCE, len(world))))["image"])
         parts.append((*(part.float().cpu() for part in clip.encode(pixels)), pixels))
     return Seen(*map(torch.cat, zip(*parts)))
