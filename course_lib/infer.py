@@ -19,7 +19,7 @@ EXAMPLES = """\
 Examples:
   python -m course_lib.infer checkpoint=outputs/compress_global image=photo.jpg
   python -m course_lib.infer checkpoint=outputs/checkpoints/compress_global/best_model image=photos out=outputs/photos
-  python -m course_lib.infer checkpoint=outputs/compress_global image="my photos" figures=false batch_size=32 workers=2
+  python -m course_lib.infer checkpoint=outputs/compress_rf image="my photos" figures=false batch_size=32 workers=2
   python -m course_lib.infer checkpoint=outputs/compress_global image=photo.jpg clip=models/clip-vit-large-patch14-336
 """
 USE = """\

@@ -128,7 +128,8 @@ def maps(players: Players, batch: Tensor) -> dict[str, Tensor]:
     found = field_statistics(players.compressor, tokens_of(players, batch))
     figures = {"rf_heatmap": create_rf_heatmap(found.cosine.mean(0), "Cosine of each field, mean over pictures"),
                "rf_distribution": distribution_figure(found.cosine, found.resultant), "rf_profile": profile_figure(found.cosine, found.resultant)}
-    return {name: torch.from_numpy(np.asarray(photograph(figure, WATCHED).convert("RGB")) / 255).movedim(2, 0)[None] for name, figure in figures.items()}
+    pixels = {name: np.asarray(photograph(figure, WATCHED).convert("RGB")) / 255 for name, figure in figures.items()}
+    return {name: torch.from_numpy(values).movedim(2, 0)[None] for name, values in pixels.items()}
 
 
 @torch.no_grad()
