@@ -82,11 +82,10 @@ class Point(NamedTuple):
 
 def latent_points(n: int = 2000) -> Iterator[Point]:
     """Every β of the first family. Use: is x above 0 or below? of n even samples of the mixture, beside the better guess."""
-    family, mixture = load_pretrained("latents_family", expect=VAEFamily), Mixture()
+    family, mixture = load_pretrained("latents_family", expect=VAEFamily).requires_grad_(False), Mixture()
     rates, distortions = rate_and_distortion(family, mixture)
     x, chance = even_data(mixture, n), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        rebuilt = family.decode(family.reparameterize(*family.encode(x), torch.randn(n, 1, generator=chance))).squeeze(-1)
+    rebuilt = family.decode(family.reparameterize(*family.encode(x), torch.randn(n, 1, generator=chance))).squeeze(-1)
     right = ((rebuilt > 0) == (x[:, 0] > 0)).double().mean(-1)
     guess = max(float(mixture.cdf(0.0)), 1 - float(mixture.cdf(0.0)))
     first = family.first(None)
@@ -95,10 +94,9 @@ def latent_points(n: int = 2000) -> Iterator[Point]:
                     (float(right[row]) - guess) / (1 - guess))
 
 
-@torch.no_grad()
 def slot_points(scenes: int) -> Iterator[Point]:
     """Slots of Shapes, rounded coarser and finer. Use: FG-ARI, how well the masks that are painted part the objects."""
-    model, data = load_pretrained("slots_shapes", expect=SlotAutoencoder), create_datasets("shapes", held_out=scenes)[1]
+    model, data = load_pretrained("slots_shapes", expect=SlotAutoencoder).requires_grad_(False), create_datasets("shapes", held_out=scenes)[1]
     batch = data.batch(range(scenes))
     image = batch["image"]
     slots = model(image, chance=start_chance(batch)).slots
@@ -110,7 +108,6 @@ def slot_points(scenes: int) -> Iterator[Point]:
                     float(foreground_ari(batch["ids"], masks).nanmean()))
 
 
-@torch.no_grad()
 def code_points(scenes: int) -> Iterator[Point]:
     """Codes of the rule world: as they stand, entropy-coded one by one, and under the prior. Use: scenes that are read back exactly."""
     data = create_rules("rules", held_out=scenes)[1]
@@ -130,7 +127,7 @@ def code_points(scenes: int) -> Iterator[Point]:
 def token_points(scenes: int) -> Iterator[Point]:
     """Tokens of the shipped CLIP at every rate. Use: of the zero-shot answers that all tokens give beyond CLS alone, the share that is left."""
     clip = ClipTokens.load("clip")
-    table = compressor_table(clip, scenes, progress=False, only=TOKENS)
+    table = compressor_table(clip, scenes, progress=False, only=tuple(TOKENS))
     whole = sum(table.full[name].value - table.cls_only[name].value for name in FACTORS)
     for row in table.rows:
         if row.rate is not None:
