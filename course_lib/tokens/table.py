@@ -49,7 +49,7 @@ def flat(row: Row) -> dict[str, str | int | float]:
 
 def text(table: Table) -> str:
     """The table as it is printed."""
-    columns = {"rate": 6, "cosine": 8, "centred": 9, "unexplained": 13, "numbers": 9, "bits": 8, "coded": 8, "W | floor": 15, "MMD² | floor": 17}
+    columns = {"rate": 6, "cosine": 8, "centred": 9, "unexplained": 13, "numbers": 9, "bits": 8, "coded": 8, "W | floor": 15, "MMD² | floor": 19}
     lines = [" " * 18 + "".join(f"{name:>{width}}" for name, width in columns.items())]
     for row in table.rows:
         found = (_rate(row), f"{row.cosine:.3f}", f"{row.centred_cosine:.3f}", f"{row.variance_unexplained:.4f}", row.numbers, f"{row.bits:.0f}",
@@ -68,7 +68,7 @@ def text(table: Table) -> str:
 
 
 def _apart(found: Distance | None, digits: int) -> str:
-    return "-" if found is None else f"{found.value:.{digits}f} | {found.floor:.{digits}f}"
+    return "-" if found is None else f"{found.value:z.{digits}f} | {found.floor:z.{digits}f}"
 
 
 def _rate(row: Row) -> str:
