@@ -21,6 +21,7 @@ from course_lib.latents.recipe import Film, train_autoencoder, train_decoder
 from course_lib.latents.slides import MIXTURE, curve, view
 from course_lib.slots.explorer import IterationExplorer, SlotExplorer
 from course_lib.tokens.explorer import TokenExplorer
+from course_lib.tokens.explorer_rates import RateExplorer
 
 
 def film(train: Callable) -> Figure:
@@ -53,6 +54,11 @@ def tokens() -> Figure:
     return explorer.still()
 
 
+def rates() -> Figure:
+    """The stills of notebook 11: one scene through six compressors at 16×, the cosine at every place."""
+    return RateExplorer().still(["learned", "learned, critic", "average pooling", "strided pick", "k-means", "ToMe"])
+
+
 PICTURES = {
     "course_map": course_map,
     "decoder_film": lambda: film(train_decoder),
@@ -66,6 +72,7 @@ PICTURES = {
     "generation_row": lambda: GenerationExplorer().still(),
     "atlas_row": atlas,
     "tokens_row": tokens,
+    "rates_row": rates,
 }
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def bars_figure(panels: Sequence[Bars], width: float = 11.0, save_path: Path | s
         axes.bar_label(bars, [signed(value, panel.form) for value in values], padding=3, fontsize=9, bbox=UNDER, zorder=4)
         if panel.line is not None:
             axes.axvline(panel.line, color=BAD, linestyle="--", linewidth=1.4, label=panel.says)
-            axes.legend(loc="lower center", bbox_to_anchor=(0.5, -0.34 - 0.25 / len(names)), fontsize=9)
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3 / (0.33 * len(names))), fontsize=9)
         axes.set_title(panel.title, size=10.5)
         axes.set_yticks(range(len(names)), names if panel is panels[0] else [])
         axes.invert_yaxis()
