@@ -20,7 +20,7 @@ from course_lib.tokens.captions import FACTORS, describe, objects
 from course_lib.tokens.clip import ClipTokens, Encoded
 from course_lib.tokens.compressor import Grid
 
-AT_ONCE = 32  # pictures that go through CLIP together
+AT_ONCE = 25  # pictures that go through CLIP together
 ASKED = (*FACTORS, "other kind", "other colour")  # of the object that a token lies on, and of another object of the scene
 Images = Float[Tensor, "scenes embed"]
 
@@ -34,10 +34,14 @@ def behind_layers(clip: ClipTokens, image: Float[Tensor, "batch 3 rows columns"]
 
     They are all kept: 4 (L + 1) (n + 1) dim bytes a picture of n tokens.
     """
-    grid, device = clip.grid_of(*image.shape[2:]), clip.clip.logit_scale.device
-    parts = [clip.clip.vision_model(clip.normalized(part.to(device)), output_hidden_states=True, interpolate_pos_encoding=grid != clip.grid).hidden_states
-             for part in image.split(AT_ONCE)]
-    return [Encoded(rearrange(hidden[:, 1:], "b (h w) d -> b h w d", h=grid[0]), hidden[:, 0]) for hidden in map(torch.cat, zip(*parts))]
+    (height, width), vision, device = clip.grid_of(*image.shape[2:]), clip.clip.vision_model, clip.clip.logit_scale.device
+    every = torch.empty(len(vision.encoder.layers) + 1, len(image), height * width + 1, clip.dim, device=device)  # filled: nothing is held twice
+    for start in range(0, len(image), AT_ONCE):
+        pixels = clip.normalized(image[start : start + AT_ONCE].to(device))
+        states = vision(pixels, output_hidden_states=True, interpolate_pos_encoding=(height, width) != clip.grid).hidden_states
+        for kept, hidden in zip(every, states, strict=True):
+            kept[start : start + AT_ONCE] = hidden
+    return [Encoded(rearrange(hidden[:, 1:], "b (h w) d -> b h w d", h=height), hidden[:, 0]) for hidden in every]
 
 
 def behind(clip: ClipTokens, layer: int) -> ClipTokens:

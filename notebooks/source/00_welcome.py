@@ -26,11 +26,11 @@ course_map()
 # %% [markdown]
 # - **latents**: a number is squeezed into a number. Everything can be drawn and computed exactly. (Notebooks 01–03)
 # - **slots**: a picture is squeezed into a handful of vectors, one per object, if all goes well. (Notebooks 04–05)
-# - **codes**: each slot is squeezed into a few words of a learned vocabulary.
-# - **tokens**: the 576 vision tokens of CLIP are squeezed into 16 to 144.
+# - **codes**: each slot is squeezed into a few words of a learned vocabulary. (Notebooks 06–09)
+# - **tokens**: the 576 vision tokens of CLIP are squeezed into 16 to 144. (Notebooks 10–13)
 #
 # The two arrows at the bottom are the axes of every part. **Rate** is what passes the bottleneck, in nats or bits. **Distortion** is what gets lost: an error, or something
-# that can no longer be done. A dashed box is a part that is still to come. This copy of the course has Parts I to III.
+# that can no longer be done. This copy of the course has Parts I to III, and of Part IV notebooks 10 and 11; 12 and 13 are still to come.
 
 # %% [markdown]
 # ## 2 · A first slider: Part I
@@ -166,6 +166,8 @@ figure
 # | 07 semantic VQ | {{minutes.07_semantic_vq:.1f}} | objects as words, and an editor for them |
 # | 08 codes to scenes | {{minutes.08_codes_to_scenes:.1f}} | scenes that nobody drew, judged by a rule that nobody told |
 # | 09 atlas and ablations | {{minutes.09_atlas_and_ablations:.1f}} | maps of words, what they hide, and what each part of the machine is for |
+# | 10 CLIP tokens | {{minutes.10_clip_tokens:.1f}} | a network that learns from captions, and what each of its 576 tokens knows |
+# | 11 global compression | {{minutes.11_global_compression:.1f}} | 36 tokens for 576, beside everything that is simpler, and what a critic buys |
 #
 # Each notebook has a copy with solutions in the folder `notebooks/solutions`. The lecture slides are built by `make slides` and open without a network.
 
