@@ -227,7 +227,7 @@ def test_the_still_picture_and_the_png(explorer):
     for names, words in (([], "at least one compressor"), (["mean"], "there is no compressor 'mean'; there are average, ToMe")):
         with pytest.raises(BadInput, match=words):
             explorer.still(names)
-    assert Image.open(io.BytesIO(explorer.picture.value)).size == (1180, 330)
+    assert Image.open(io.BytesIO(explorer.picture.value)).size == (1230, 330)
 
 
 def test_words_count_bands_and_leave_out_what_is_not_there():
