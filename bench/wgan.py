@@ -15,7 +15,6 @@ import sys
 import time
 
 import torch
-from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from course_lib.core.threads import one_thread

@@ -17,7 +17,7 @@ import csv
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -36,10 +36,11 @@ from course_lib.codes.recipe import variance_of
 from course_lib.codes.recipe_prior import measure_nll
 from course_lib.codes.svq import SVQ
 from course_lib.codes.vqvae import PatchVQ
-from course_lib.core.command import key, keys_text, parse
+from course_lib.core.command import key, serve
 from course_lib.core.errors import BadInput
 from course_lib.core.map import PARTS
 from course_lib.core.paths import atomic
+from course_lib.core.run import check_writable
 from course_lib.core.style import PALETTE, new_figure
 from course_lib.core.threads import one_thread
 from course_lib.core.weights import load_pretrained
@@ -204,24 +205,18 @@ def write(points: list[Point], out: Path) -> None:
         curve_figure(points).savefig(picture, format="png", dpi=150)
 
 
+def run(settings: Settings) -> str:
+    """Measure, write, and return what is printed."""
+    check_writable(Path(settings.out))
+    points = measure(settings.scenes, settings.progress)
+    write(points, Path(settings.out))
+    rows = [f"{point.series:<20} {point.setting:<16} {point.rate:9.4f} bits a number   lost {point.lost:.5f}   use {point.use:.2f}" for point in points]
+    return "\n".join([*rows, f"{settings.out}: curve.csv and curve.png"])
+
+
 def main() -> int:
-    """Do what the command line asks for; return 0, or 2 after one sentence about a wrong input."""
-    arguments = sys.argv[1:]
-    if {"-h", "--help"} & set(arguments):
-        print(f"{__doc__}\n{keys_text(Settings)}")
-        return 0
-    try:
-        settings = asdict(parse(Settings, arguments, "course_lib.curve"))
-        out = Path(settings.pop("out"))
-        points = measure(**settings)
-        write(points, out)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for point in points:
-        print(f"{point.series:<20} {point.setting:<16} {point.rate:9.4f} bits a number   lost {point.lost:.4f}   use {point.use:.2f}")
-    print(f"{out}: curve.csv and curve.png")
-    return 0
+    """Do what the command line asks for; return the exit status."""
+    return serve(Settings, "course_lib.curve", __doc__, run)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ results of another picture, checkpoint or CLIP are never written over unless ove
 import sys
 from dataclasses import asdict, dataclass
 
-from course_lib.core.command import key, keys_text, parse
-from course_lib.core.errors import BadInput
+from course_lib.core.command import key, serve
 from course_lib.tokens.inference import COLUMNS, Report, infer
 
 EXAMPLES = """\
@@ -50,21 +49,9 @@ class Settings:
 
 
 def main() -> int:
-    """Do what the command line asks for; return 0, or 2 after one sentence about a wrong input."""
-    arguments = sys.argv[1:]
-    if {"-h", "--help"} & set(arguments):
-        print("\n".join([__doc__, keys_text(Settings), "", EXAMPLES, USE]))
-        return 0
-    try:
-        settings = parse(Settings, arguments, "course_lib.infer")
-        print(_summary(infer(**asdict(settings)), settings.out))
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on with the pictures that are not done.", file=sys.stderr)
-        return 130
-    return 0
+    """Do what the command line asks for; return the exit status."""
+    return serve(Settings, "course_lib.infer", __doc__, lambda settings: _summary(infer(**asdict(settings)), settings.out), f"\n{EXAMPLES}\n{USE}",
+                 "interrupted; the same command goes on with the pictures that are not done.")
 
 
 def _summary(report: Report, out: str) -> str:

@@ -32,6 +32,20 @@ def command(monkeypatch, capsys, tmp_path):
 
 
 @pytest.fixture
+def said(monkeypatch, request):
+    """What a check of the exercises displays for an answer; `check` is that of the test's own file."""
+    shown = []
+    monkeypatch.setattr("course_lib.core.exercises.display", lambda html: shown.append(html.data))
+
+    def ask(name, answer):
+        shown.clear()
+        getattr(request.module.check, name)(answer)
+        return shown[0]
+
+    return ask
+
+
+@pytest.fixture
 def history():
     """What the checkpoint after epoch 3 in a folder recorded, without its wall time."""
 

@@ -8,7 +8,6 @@ import pytest
 
 from course_lib import curve
 from course_lib.codes.loaders import create_datasets
-from course_lib.core.command import parse
 from course_lib.core.errors import BadInput
 from course_lib.curve import Point, bound, code_points, curve_figure, latent_points, slot_points, token_points, write
 
@@ -66,9 +65,9 @@ def test_the_picture_shows_every_point_and_the_table_has_a_row_for_each(points, 
 
 def test_the_command(monkeypatch, capsys, tmp_path):
     asked = []
-    monkeypatch.setattr(curve, "measure", lambda **settings: asked.append(settings) or [Point(series, "x", 3.0, 12, 0.5, 0.5) for series in curve.LOOKS])
+    monkeypatch.setattr(curve, "measure", lambda *settings: asked.append(settings) or [Point(series, "x", 3.0, 12, 0.5, 0.5) for series in curve.LOOKS])
     monkeypatch.setattr("sys.argv", ["curve", f"out={tmp_path}", "scenes=30", "progress=false"])
-    assert curve.main() == 0 and asked == [{"scenes": 30, "progress": False}]
+    assert curve.main() == 0 and asked == [(30, False)]
     assert "0.2500 bits a number" in capsys.readouterr().out and {file.name for file in tmp_path.iterdir()} == {"curve.csv", "curve.png"}
     monkeypatch.setattr("sys.argv", ["curve", "--help"])
     assert curve.main() == 0 and "scenes=200" in capsys.readouterr().out
@@ -76,6 +75,6 @@ def test_the_command(monkeypatch, capsys, tmp_path):
 
 def test_bad_input(monkeypatch, capsys):
     with pytest.raises(BadInput, match="scenes must be at least 20, not 3"):
-        curve.measure(**{"scenes": parse(curve.Settings, ["scenes=3"], "course_lib.curve").scenes})
+        curve.measure(3)
     monkeypatch.setattr("sys.argv", ["curve", "scene=3"])
     assert curve.main() == 2 and capsys.readouterr().err == "error: unknown key 'scene'; there are: out, scenes, progress.\n"

@@ -19,7 +19,6 @@ from course_lib.codes.prior import Independent, Prior
 from course_lib.codes.svq import SVQ
 from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
-from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
 from course_lib.core.muon import Muon
 from course_lib.core.run import settings_of

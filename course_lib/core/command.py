@@ -4,7 +4,8 @@ The keys of a command are the fields of a dataclass, each made by `key`, so that
 of it stand in one place. `experiment=` commands are Hydra's and not these.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,26 @@ Settings = TypeVar("Settings")
 def key(about: str, default: object = MISSING):
     """A field of a command's settings: what it is, and its default (none: it must be given; None is written null)."""
     return field(default=default, metadata={"about": about})
+
+
+def serve(kind: type[Settings], module: str, about: str, do: Callable[[Settings], str], more: str = "",
+          interrupted: str = "interrupted; nothing was written.") -> int:
+    """Do what the command line of `module` asks for and print what `do` returns; or, for --help, about, the keys, and more.
+
+    Returns the exit status: 0; 2 after one sentence about a wrong input; 130 if it was interrupted.
+    """
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print("\n".join(part for part in (about, keys_text(kind), more) if part))
+        return 0
+    try:
+        print(do(parse(kind, sys.argv[1:], module)))
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return 130
+    return 0
 
 
 def parse(kind: type[Settings], arguments: Sequence[str], module: str) -> Settings:

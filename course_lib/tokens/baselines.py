@@ -206,7 +206,7 @@ class PCAField(Compressor):
         if model is None:
             raise BadInput("there are no tokens to fit a PCA to; give at least one batch.")
         shift = total / many
-        covariance = squares / many - shift.mT @ shift
+        covariance = squares.div_(many).baddbmm_(shift.mT, shift, alpha=-1)  # in place: of 36 × 128 values it takes 170 MB
         values, vectors = leading(covariance, model.dim)
         model.mean.copy_((first + shift).squeeze(1))
         model.basis.copy_(vectors)

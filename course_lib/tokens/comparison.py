@@ -167,7 +167,8 @@ class Judge:
                    **{way: self.gains(these) for way, these in {"put_back": passed.tokens, "rebuilt": rebuilt.flatten(1, 2)}.items()})
 
     def distance(self, name: str, passed: Float[Tensor, "pictures n dim"]) -> Distance:
-        """`metrics.beside_floor`, with the floor measured once for each number of tokens."""
+        """Of tokens that pass to one half of the real ones, and from the other half to the same; all cut to the same number, on which both
+        distances depend, so the floor is measured once for each number."""
         (measure, most), made = self.distances[name], self.scale(passed).flatten(0, 1)
         few = min(most, len(made), len(self.real) // 2)
         if (name, few) not in self.floors:

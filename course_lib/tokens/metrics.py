@@ -1,11 +1,10 @@
 """What compression costs and what is left: nearness of tokens, of their distributions, use for CLIP, and the rate.
 
-Put-back (the compressed tokens alone go on through CLIP) and rebuilt (the expanded grid does) are measured alike, by `usefulness`.
-Batches are whatever has `tokens` and `cls`: `clip.Encoded`, or `cache.Tokens`; or `Seen`, for compressors that take pixels.
+Each measure by itself; `comparison` takes all of them of every compressor.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -98,7 +97,7 @@ def sliced_wasserstein(a: Points, b: Others, p: int = 2, directions: int = DIREC
     """(mean over directions u of W_p(u · a, u · b)^p)^(1/p); u uniform on the unit sphere, the same for the same seed and dim.
 
     On a line W_p is exact: ∫₀¹ |F⁻¹(t) − G⁻¹(t)|^p dt of the two step functions that sorting gives, whatever n and m are.
-    Bonneel et al. 2015. It grows with the scale of tokens and falls with n, so read it beside a floor: `beside_floor`.
+    Bonneel et al. 2015. It grows with the scale of tokens and falls with n, so read it beside a floor: that of real tokens to other real ones.
     """
     if min(len(a), len(b), directions) < 1 or p not in (1, 2):
         raise BadInput(f"sliced Wasserstein needs points on both sides, a direction and p of 1 or 2, not {len(a)}, {len(b)}, {directions}, {p}.")
@@ -140,18 +139,6 @@ def median_distance(points: Points, most: int = 1000, seed: int = 0) -> float:
     return found
 
 
-def beside_floor(measure: Callable[[Tensor, Tensor], float], made: Points, real: Others, seed: int = 0) -> Distance:
-    """measure(made, one half of the real tokens), and beside it measure(the other half, the same half).
-
-    All sets are cut to the same number, for both distances depend on it. Raises `BadInput` for fewer than 4 real tokens or 2 made.
-    """
-    if len(real) < 4 or len(made) < 2:
-        raise BadInput(f"a floor needs at least 4 real tokens and 2 others, not {len(real)} and {len(made)}.")
-    few = min(len(real) // 2, len(made))
-    mixed = draw(real, 2 * few, seed)
-    return Distance(measure(draw(made, few, seed), mixed[:few]), measure(mixed[few:], mixed[:few]))
-
-
 def draw(points: Points, most: int, seed: int) -> Float[Tensor, "fewer dim"]:
     """At most so many of the points, in random order."""
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
@@ -184,37 +171,6 @@ def quantised(tokens: Float[Tensor, "*lead dim"], step: float) -> Int64[Tensor, 
     if not 0 < step < math.inf:
         raise BadInput(f"the step of the quantisation must be a positive number, not {step}.")
     return (tokens / step).round().long()
-
-
-@torch.no_grad()
-def quality(compressor: Compressor, batches: Iterable, mean: Float[Tensor, "dim"], output_grid: Sequence[int],
-            step: float | None = None) -> dict[str, float]:
-    """Rebuilt grids against the true ones, over all batches: `cosine`, `centred_cosine`, `variance_unexplained`, the four bands as fields
-    of output_grid per picture; `numbers` that pass for a picture, and `side_bits`.
-
-    With a step the tokens that pass are rounded to its multiples before they are expanded, and `bits` is the rate of a picture:
-    n · `coded_bits` + side_bits, so that rate and distortion belong together.
-    """
-    sums, passed, pictures = dict.fromkeys(("cosine", "centred_cosine", "error", "variance", "side_bits", *BANDS), 0.0), [], 0
-    for batch in batches:
-        compressed = compress(compressor, batch)
-        if step is not None:
-            whole = quantised(compressed.tokens, step)
-            passed.append(whole.flatten(0, 1).cpu())
-            compressed = compressed._replace(tokens=(whole * step).to(compressed.tokens))
-        rebuilt, tokens = compressor.expand(compressed), batch.tokens
-        pictures += len(tokens)
-        found = {"cosine": cosine(rebuilt, tokens).mean((1, 2)).sum(), "centred_cosine": centred_cosine(rebuilt, tokens, mean).mean((1, 2)).sum(),
-                 "error": (rebuilt - tokens).double().square().sum(), "variance": (tokens - mean).double().square().sum(),
-                 "side_bits": compressed.bits * len(tokens), **bands(field_cosine(rebuilt, tokens, output_grid))}
-        sums = {name: value + float(found[name]) for name, value in sums.items()}
-    if not pictures or not sums["variance"]:
-        raise BadInput("there is nothing to measure: no picture, or all tokens equal the mean.")
-    result = {name: sums[name] / pictures for name in ("cosine", "centred_cosine", *BANDS, "side_bits")}
-    result |= {"variance_unexplained": sums["error"] / sums["variance"], "numbers": math.prod(compressed.tokens.shape[1:])}
-    if step is not None:
-        result["bits"] = compressed.tokens.shape[1] * coded_bits(torch.cat(passed)) + result["side_bits"]
-    return result
 
 
 def compress(compressor: Compressor, batch: tuple) -> Compressed:
@@ -259,28 +215,3 @@ def gain(right: Bool[Tensor, "pictures"], before: Bool[Tensor, "pictures"]) -> S
     d = right.double() - before.double()
     reach = 1.96 * float(d.std(correction=1)) / math.sqrt(len(d)) if len(d) > 1 else 1.0
     return Share(float(d.mean()), float(d.mean()) - reach, float(d.mean()) + reach, len(d))
-
-
-@torch.no_grad()
-def usefulness(clip: nn.Module, compressor: Compressor, batches: Iterable, questions: dict[str, Tensor],
-               correct: int | Int64[Tensor, "pictures"] = 0) -> dict[str, dict[str, Share]]:
-    """Zero-shot answers of what CLIP's remaining layers make of four things; CLS is that of the whole picture every time.
-
-        full        all tokens                       rebuilt     the expanded grid
-        put_back    the compressed tokens alone      cls_only    no token
-
-    questions   embeddings of candidates for all pictures of all batches in their order, as `ZeroShot.candidates`, or (candidates, embed)
-    Returns {way: {question: Share}}, and under put_back_gain and rebuilt_gain the difference to cls_only: what the tokens are good for.
-    """
-    ways: dict[str, list[Tensor]] = {"full": [], "cls_only": [], "put_back": [], "rebuilt": []}
-    for batch in batches:
-        compressed = compress(compressor, batch)
-        shown = {"full": batch.tokens.flatten(1, 2), "cls_only": batch.tokens[:, 0, :0], "put_back": compressed.tokens,
-                 "rebuilt": compressor.expand(compressed).flatten(1, 2)}
-        for way, tokens in shown.items():
-            ways[way].append(clip.replay(tokens, batch.cls))
-    if not ways["full"]:
-        raise BadInput("there is nothing to judge: no batch of pictures.")
-    right = {way: {name: zero_shot(torch.cat(parts), texts, correct) for name, texts in questions.items()} for way, parts in ways.items()}
-    found = {way: {name: share(each) for name, each in answers.items()} for way, answers in right.items()}
-    return found | {f"{way}_gain": {name: gain(right[way][name], right["cls_only"][name]) for name in questions} for way in ("put_back", "rebuilt")}

@@ -15,13 +15,12 @@ It prints the table and writes table.csv, all of it with its intervals, and tabl
 
 import csv
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from course_lib.core.command import key, keys_text, parse
-from course_lib.core.errors import BadInput
+from course_lib.core.command import key, serve
 from course_lib.core.paths import DATA, atomic
 from course_lib.core.run import check_writable
 from course_lib.core.style import new_figure
@@ -120,26 +119,12 @@ class Settings:
     progress: bool = key("show a progress bar", True)
 
 
-def main() -> int:
-    """Do what the command line asks for; return 0, or 2 after one sentence about a wrong input."""
-    arguments = sys.argv[1:]
-    if {"-h", "--help"} & set(arguments):
-        print("\n".join([__doc__, keys_text(Settings)]))
-        return 0
-    try:
-        asked = parse(Settings, arguments, "course_lib.tokens.table")
-        settings, out = asdict(asked), Path(asked.out)
-        check_writable(out)
-        folder = Path(settings.pop("weights") or DATA / "weights")
-        clip = ClipTokens.load(settings.pop("clip"))
-        del settings["out"]
-        table = compressor_table(clip, folder=folder, **settings)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written.", file=sys.stderr)
-        return 130
+def run(settings: Settings) -> str:
+    """Measure, write table.csv and table.png, and return the table as it is printed."""
+    out, folder = Path(settings.out), Path(settings.weights or DATA / "weights")
+    check_writable(out)
+    table = compressor_table(ClipTokens.load(settings.clip), settings.scenes, settings.fitted, levels=settings.levels, folder=folder,
+                             progress=settings.progress)
     with atomic(out / "table.csv") as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         rows = [flat(row) for row in table.rows]
         writer = csv.DictWriter(file, rows[0])
@@ -147,8 +132,12 @@ def main() -> int:
         writer.writerows(rows)
     with atomic(out / "table.png") as temporary:
         table_figure(table).savefig(temporary, format="png", dpi=120)
-    print(text(table))
-    return 0
+    return text(table)
+
+
+def main() -> int:
+    """Do what the command line asks for; return the exit status."""
+    return serve(Settings, "course_lib.tokens.table", __doc__, run)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from course_lib.core.errors import BadInput
 from course_lib.slots.scenes import Scenes
 from course_lib.tokens.captions import FACTORS, candidates
 from course_lib.tokens.clip import ClipTokens
+from course_lib.tokens.metrics import zero_shot
 
 QUESTIONS = (*FACTORS, "joint")
 AT_ONCE = 512  # texts, or pictures
@@ -45,14 +45,8 @@ class ZeroShot:
         return {name: 1 / texts.shape[1] for name, texts in self.candidates.items()}
 
     def right(self, images: Float[Tensor, "scenes embed"]) -> dict[str, Bool[Tensor, "scenes"]]:
-        """For each question, whether the true caption is nearer than every other; a tie is wrong."""
-        found = {}
-        for name, texts in self.candidates.items():
-            if len(images) != len(texts):
-                raise BadInput(f"the questions are about {len(texts)} pictures, and {len(images)} embeddings are given; give one for each.")
-            cosine = torch.einsum("bke,be->bk", texts, images)
-            found[name] = cosine[:, 0] > cosine[:, 1:].amax(1)
-        return found
+        """For each question, whether the true caption is nearer than every other (`metrics.zero_shot`)."""
+        return {name: zero_shot(images, texts) for name, texts in self.candidates.items()}
 
     def accuracy(self, images: Float[Tensor, "scenes embed"]) -> dict[str, float]:
         """For each question the share of right answers."""

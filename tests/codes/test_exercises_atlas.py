@@ -7,20 +7,6 @@ from sklearn.decomposition import PCA
 from course_lib.codes.exercises_atlas import check
 
 
-@pytest.fixture
-def said(monkeypatch):
-    """Return what a check displays for an answer."""
-    shown = []
-    monkeypatch.setattr("course_lib.core.exercises.display", lambda html: shown.append(html.data))
-
-    def ask(name, answer):
-        shown.clear()
-        getattr(check, name)(answer)
-        return shown[0]
-
-    return ask
-
-
 def components(vectors):
     centred = vectors - vectors.mean(0)
     u, s, vt = np.linalg.svd(centred, full_matrices=False)

@@ -8,20 +8,6 @@ import torch
 from course_lib.codes.exercises_prior import check
 
 
-@pytest.fixture
-def said(monkeypatch):
-    """Return what a check displays for an answer."""
-    shown = []
-    monkeypatch.setattr("course_lib.core.exercises.display", lambda html: shown.append(html.data))
-
-    def ask(name, answer):
-        shown.clear()
-        getattr(check, name)(answer)
-        return shown[0]
-
-    return ask
-
-
 def count(places, objects, colours, looks):
     return math.comb(places, objects) * math.perm(colours, objects) * looks**objects
 

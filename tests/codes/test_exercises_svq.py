@@ -10,20 +10,6 @@ from course_lib.codes import exercises_svq
 from course_lib.codes.exercises_svq import check
 
 
-@pytest.fixture
-def said(monkeypatch):
-    """Return what a check displays for an answer."""
-    shown = []
-    monkeypatch.setattr("course_lib.core.exercises.display", lambda html: shown.append(html.data))
-
-    def ask(name, answer):
-        shown.clear()
-        getattr(check, name)(answer)
-        return shown[0]
-
-    return ask
-
-
 def entropy(numbers, log=torch.log2):
     p = torch.bincount(numbers) / len(numbers)
     return -(p[p > 0] * log(p[p > 0])).sum()

@@ -12,20 +12,6 @@ from course_lib.slots.owners import object_errors
 
 
 
-@pytest.fixture
-def said(monkeypatch):
-    """Return what a check displays for an answer."""
-    shown = []
-    monkeypatch.setattr("course_lib.core.exercises.display", lambda html: shown.append(html.data))
-
-    def ask(name, answer):
-        shown.clear()
-        getattr(check, name)(answer)
-        return shown[0]
-
-    return ask
-
-
 def iou(ids, owner):
     rows = [[((ids == i) & (owner == j)).sum() / ((ids == i) | (owner == j)).sum() for j in range(int(owner.max()) + 1)]
             for i in range(1, int(ids.max()) + 1)]

@@ -10,20 +10,6 @@ from course_lib.tokens import exercises_clip
 from course_lib.tokens.exercises_clip import check
 
 
-@pytest.fixture
-def said(monkeypatch):
-    """Return what a check displays for an answer."""
-    shown = []
-    monkeypatch.setattr("course_lib.core.exercises.display", lambda html: shown.append(html.data))
-
-    def ask(name, answer):
-        shown.clear()
-        getattr(check, name)(answer)
-        return shown[0]
-
-    return ask
-
-
 def loss(v, t, scale):
     logits, right = scale * v @ t.mT, torch.arange(len(v))
     return (cross_entropy(logits, right) + cross_entropy(logits.mT, right)) / 2

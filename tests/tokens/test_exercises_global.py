@@ -8,20 +8,6 @@ from torch.nn.functional import normalize
 from course_lib.tokens.exercises_global import check
 
 
-@pytest.fixture
-def said(monkeypatch):
-    """Return what a check displays for an answer."""
-    shown = []
-    monkeypatch.setattr("course_lib.core.exercises.display", lambda html: shown.append(html.data))
-
-    def ask(name, answer):
-        shown.clear()
-        getattr(check, name)(answer)
-        return shown[0]
-
-    return ask
-
-
 def pooling(tokens, rows, columns):
     means = reduce(tokens, "b (r h) (c w) d -> b (r c) d", "mean", r=rows, c=columns)
     high, wide = tokens.shape[1] // rows, tokens.shape[2] // columns

@@ -16,7 +16,7 @@ from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.comparison import FRESH, TRAINING, Row, compressor_table, encoded, output_grid
 from course_lib.tokens.decoder import LearnedCompressor
 from course_lib.tokens.merging import KMeans
-from course_lib.tokens.metrics import quality, usefulness
+from course_lib.tokens.metrics import centred_cosine, coded_bits, cosine, gain, quantised, share, variance_unexplained, zero_shot
 from course_lib.tokens.provenance import clip_record
 from course_lib.tokens.small_clip import SmallClip
 from course_lib.tokens.zero_shot import QUESTIONS, ZeroShot
@@ -65,16 +65,29 @@ def test_its_numbers_are_those_of_the_measures(kind, clip, measured):
     world, training = (CaptionedScenes(24, samples=many, seed=seed) for many, seed in ((SCENES, FRESH), (FITTED, TRAINING)))
     seen, fitted = encoded(clip, world), encoded(clip, training).tokens
     compressor = PCAField.fit([fitted], (2, 2)) if kind is PCAField else kind((2, 2))
-    found, mean = row(measured, kind.__name__, 9), fitted.mean((0, 1, 2))
-    exact, coded = (quality(compressor, [seen], mean, (2, 2), step) for step in (None, measured.step))
-    for name in ("cosine", "centred_cosine", "variance_unexplained", "numbers", "side_bits"):
-        assert getattr(found, name) == pytest.approx(exact[name], rel=1e-4)
-    assert found.bits == pytest.approx(coded["bits"], rel=1e-3)
-    assert found.coded_unexplained == pytest.approx(coded["variance_unexplained"], rel=1e-3)
-    use = usefulness(clip, compressor, [seen], ZeroShot.about(world.batch(range(SCENES)), clip).candidates)
-    assert (found.put_back, found.rebuilt) == (use["put_back_gain"], use["rebuilt_gain"])
-    assert (measured.full, measured.cls_only) == (use["full"], use["cls_only"])
+    found, mean, tokens = row(measured, kind.__name__, 9), fitted.mean((0, 1, 2)), seen.tokens
+    passed = compressor(tokens)
+    rounded = quantised(passed.tokens, measured.step)
+    rebuilt, coded = (compressor.expand(passed._replace(tokens=each)) for each in (passed.tokens, rounded * measured.step))
+    exact = {"cosine": cosine(rebuilt, tokens).mean(), "centred_cosine": centred_cosine(rebuilt, tokens, mean).mean(),
+             "variance_unexplained": variance_unexplained(rebuilt, tokens, mean), "numbers": passed.tokens[0].numel(), "side_bits": passed.bits}
+    for name, value in exact.items():
+        assert getattr(found, name) == pytest.approx(float(value), rel=1e-4)
+    assert found.bits == pytest.approx(4 * coded_bits(rounded.flatten(0, 1)) + passed.bits, rel=1e-3)
+    assert found.coded_unexplained == pytest.approx(variance_unexplained(coded, tokens, mean), rel=1e-3)
+    ways = {"full": tokens.flatten(1, 2), "cls_only": tokens[:, 0, :0], "put_back": passed.tokens, "rebuilt": rebuilt.flatten(1, 2)}
+    for name, texts in ZeroShot.about(world.batch(range(SCENES)), clip).candidates.items():
+        right = {way: zero_shot(clip.replay(these, seen.cls), texts) for way, these in ways.items()}
+        assert (measured.full[name], measured.cls_only[name]) == (share(right["full"]), share(right["cls_only"]))
+        assert (found.put_back[name], found.rebuilt[name]) == tuple(gain(right[way], right["cls_only"]) for way in ("put_back", "rebuilt"))
     assert measured.step == pytest.approx(float(fitted.flatten(0, 2).var(0, correction=0).mean().sqrt()) / 4, rel=1e-4)
+
+
+def test_coarser_steps_cost_fewer_bits_and_lose_more(clip, weights, measured):
+    coarse = compressor_table(clip, SCENES, FITTED, (4,), levels=1, folder=weights, progress=False, only=["AveragePooling"])
+    assert [each.name for each in coarse.rows] == ["CLS only", "AveragePooling"]
+    one, other = row(coarse, "AveragePooling", 4), row(measured, "AveragePooling", 4)
+    assert one.bits < other.bits and one.coded_unexplained > other.coded_unexplained > other.variance_unexplained
 
 
 def test_nothing_passes_is_the_mean_and_untrained_is_average_pooling(measured):
