@@ -19,7 +19,8 @@ from course_lib.core.launch import is_main_process
 from course_lib.core.run import settings_of
 from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
-from course_lib.core.weights import round_to_half, save_weights
+from course_lib.core.weights import find_weights, round_to_half, save_weights
+from course_lib.slots.autoencoder import SlotAutoencoder
 from course_lib.slots.figures import visualize_slots
 from course_lib.slots.metrics import scene_metrics
 from course_lib.slots.recipe import PACE, SlotObjective, make_optimizers, mask_pictures, start_chance
@@ -52,6 +53,20 @@ class CodeObjective(SlotObjective):
         out, parts = self.look(model, scenes)
         codes = out.encoded.codes
         return {"loss": self.charged(parts) / self.variance + codes.loss, "commitment": codes.commitment, **parts}
+
+
+def take_slots(model: SVQ, name: str) -> None:
+    """Begin with the encoder, the start and the slot attention of other weights, of Part II or an SVQ, so that pictures are parted already.
+
+    name: as in `find_weights`. Raises `BadInput` as it does, and if the parts have other sizes.
+    """
+    source = find_weights(name, (SlotAutoencoder, SVQ))
+    for part in ("encoder", "start", "attention"):
+        try:
+            getattr(model, part).load_state_dict(getattr(source, part).state_dict())
+        except RuntimeError as error:
+            raise BadInput(f"the {part} of {name} has other parts or sizes than that of the model; give both the same slot_dim, channels, "
+                           "hidden_dim, start and update.") from error
 
 
 def variance_of(data: Dataset) -> float:
@@ -104,6 +119,8 @@ def run(cfg: DictConfig) -> None:
     experiment = HydraConfig.get().runtime.choices.experiment
     torch.manual_seed(cfg.seed)
     model = MODELS[experiment](**cfg.model)
+    if cfg.get("slots_of"):
+        take_slots(model, cfg.slots_of)
     data, held_out = create_datasets(seed=cfg.seed, **cfg.dataset)
     history = train_codes(model, data, epochs=cfg.epochs, lr=cfg.lr, batch_size=cfg.batch_size, seed=cfg.seed,
                           held_out=held_out, run=Run.from_config(cfg, cfg.name), progress=cfg.progress, workers=cfg.workers,

@@ -13,7 +13,7 @@ from course_lib.codes.svq import SVQ
 from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
 from course_lib.core.errors import BadInput
-from course_lib.core.weights import load_weights, read_card
+from course_lib.core.weights import load_pretrained, load_weights, read_card
 from course_lib.slots.loaders import create_datasets
 from course_lib.slots.losses import sharing, usage
 from course_lib.slots.recipe import start_chance
@@ -54,6 +54,22 @@ def test_from_the_command_line(experiment, command, tmp_path):
     card, model = read_card(out / f"{experiment}_rules"), load_weights(out / f"{experiment}_rules", expect=recipe.MODELS[experiment])
     assert card["metrics"].keys() == METRICS and {len(values) for values in card["epochs"].values()} == {3}
     assert card["metrics"] == pytest.approx(measure(model, RuleWorld(32, seed=2**40).batch(range(8))), abs=1e-6)
+
+
+def test_training_may_begin_with_the_slots_of_part_two(command):
+    torch.manual_seed(0)
+    model, before = SVQ(eps=0.005), SVQ().state_dict()
+    source = load_pretrained("slots_shapes")
+    model.load_state_dict(before)
+    recipe.take_slots(model, "slots_shapes")
+    for name, value in model.state_dict().items():
+        taken = name.split(".")[0] in ("encoder", "start", "attention")
+        assert torch.equal(value, source.state_dict()[name] if taken else before[name]), name
+    scenes = create_datasets("shapes", 64, held_out=8)[1].batch(range(8))
+    attention = model(scenes["image"], num_slots=7, chance=start_chance(scenes)).encoded.attention[:, -1]
+    assert torch.equal(attention.flatten(2), source(scenes["image"], chance=start_chance(scenes)).attention[:, -1].flatten(2))
+    code, said = command(*settings("svq", "slots_of=slots_shapes"))
+    assert code == 2 and said.startswith("error: the encoder of slots_shapes has other parts or sizes")
 
 
 @EXPERIMENTS
