@@ -17,7 +17,7 @@ from course_lib.slots.scenes import Scenes
 from course_lib.tokens.baselines import AveragePooling, Bilinear, Downsampled, RandomPick, StridedPick
 from course_lib.tokens.captions import COLOUR_NAMES, FACTORS, KINDS, PLACES, SIZES, CaptionedScenes, Object, describe, objects
 from course_lib.tokens.clip import ClipTokens
-from course_lib.tokens.compressor import Compressor
+from course_lib.tokens.compressor import Compressor, Standard
 from course_lib.tokens.decoder import LearnedCompressor
 from course_lib.tokens.merging import KMeans, ToMe
 from course_lib.tokens.metrics import Seen, centred_cosine, compress, cosine, field_cosine, variance_unexplained
@@ -48,6 +48,8 @@ class RateExplorer(Explorer):
     Raises `BadInput`: no compressor, no scene or scenes without captions, a compressor for another grid.
     """
 
+    PICTURE = RatePicture
+
     def __init__(self, clip: ClipTokens | None = None, compressors: Mapping[str, Mapping[int, Compressor]] | None = None,
                  scenes: Scenes | None = None):
         self.clip = ClipTokens.load("clip") if clip is None else clip
@@ -58,10 +60,11 @@ class RateExplorer(Explorer):
         if lacking := [name for name in ("image", "kind", "colour_index", "size_index", "place") if not len(self.scenes.get(name, []))]:
             raise BadInput(f"the scenes lack {', '.join(lacking)}; give a batch of CaptionedScenes with at least one scene.")
         self.seen = self._encoded()
-        self.mean = self.seen.tokens.mean((0, 1, 2))
+        self.scale = Standard(self.seen.tokens.shape[-1])
+        self.scale.fit(self.seen.tokens)
         self._questions: dict[int, dict[str, Question]] = {}
         self._uncompressed: dict[int, dict[str, dict[str, Answer]]] = {}
-        self._picture = RatePicture(self.clip.grid, FACTORS)
+        self._picture = self.PICTURE(self.clip.grid, FACTORS)
         rates = sorted({rate for each in self.compressors.values() for rate in each})
         options = list(self.compressors)
         chosen = widgets.Dropdown(options=options, value=options[0], description="compressor", style={"description_width": "initial"})
@@ -85,8 +88,8 @@ class RateExplorer(Explorer):
     @torch.no_grad()
     def _kept(self, name: str) -> Kept:
         """What this compressor keeps of the scene of the slider."""
-        have, wanted, number = self.compressors[name], self.rate.value, self.scene.index
-        rate = min(have, key=lambda each: (abs(each - wanted), each))
+        have, wanted, number, mean = self.compressors[name], self.rate.value, self.scene.index, self.scale.mean
+        rate = self._rate_of(name)
         note = "" if rate == wanted else f" (At {wanted}× there is no {name}; shown is {rate}×.)"
         seen = Seen(*(each[[number]] for each in self.seen))
         with one_thread():
@@ -98,8 +101,12 @@ class RateExplorer(Explorer):
             new = {"rebuilt": rebuilt.flatten(1, 2), "put_back": compressed.tokens}
             answers = self._before(number, seen) | {way: self._answers(tokens, seen.cls) for way, tokens in new.items()}
         fields = field_cosine(rebuilt, seen.tokens, have[rate].output_grid)[0]
-        return Kept(name, cosine(rebuilt, seen.tokens)[0], fields, float(centred_cosine(rebuilt, seen.tokens, self.mean).mean()),
-                    variance_unexplained(rebuilt, seen.tokens, self.mean), compressed.tokens.shape[1], compressed.bits, answers, note)
+        return Kept(name, cosine(rebuilt, seen.tokens)[0], fields, float(centred_cosine(rebuilt, seen.tokens, mean).mean()),
+                    variance_unexplained(rebuilt, seen.tokens, mean), compressed.tokens.shape[1], compressed.bits, answers, note, rebuilt[0])
+
+    def _rate_of(self, name: str) -> int:
+        """The rate that this compressor is shown at: of those it has the nearest to the slider's."""
+        return min(self.compressors[name], key=lambda each: (abs(each - self.rate.value), each))
 
     def _before(self, number: int, seen: Seen) -> dict[str, dict[str, Answer]]:
         """What is answered with all tokens and with none: of a scene once."""
@@ -146,12 +153,17 @@ def questions(scene: Sequence[Object]) -> dict[str, tuple[list[str], list[str]]]
 
 def default_compressors(clip: ClipTokens) -> dict[str, dict[int, Compressor]]:
     """The shipped compressors and those that learn nothing, at all rates whose fields divide the grid of the CLIP."""
-    sides = {rate: round(rate**0.5) for rate in RATES}
-    grids = {rate: (clip.grid[0] // side, clip.grid[1] // side) for rate, side in sides.items() if not (clip.grid[0] % side or clip.grid[1] % side)}
+    grids = grids_of(clip)
     shipped = {"learned": {rate: find_weights(f"compress_{rate}x", LearnedCompressor) for rate in grids},
                "learned, critic": {START: find_weights(f"compress_{START}x_critic", LearnedCompressor)}}
     plain = {name: {rate: kind(grid) for rate, grid in grids.items()} for name, kind in PLAIN.items()}
     return shipped | plain | {"smaller picture": {rate: Downsampled(clip, grid) for rate, grid in grids.items()}}
+
+
+def grids_of(clip: ClipTokens) -> dict[int, tuple[int, int]]:
+    """The output grid of every rate of `RATES` whose square fields divide the grid of the CLIP."""
+    sides = {rate: round(rate**0.5) for rate in RATES}
+    return {rate: (clip.grid[0] // side, clip.grid[1] // side) for rate, side in sides.items() if not (clip.grid[0] % side or clip.grid[1] % side)}
 
 
 def _short(place: str) -> str:
