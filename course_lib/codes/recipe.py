@@ -56,17 +56,19 @@ class CodeObjective(SlotObjective):
 
 
 def take_slots(model: SVQ, name: str) -> None:
-    """Begin with the encoder, the start and the slot attention of other weights, of Part II or an SVQ, so that pictures are parted already.
+    """Begin with the encoder, the start and the slot attention of other weights, of Part II or an SVQ, so that pictures are parted already;
+    and with their decoder, if it is of the same kind as the model's, so that nothing is new but the codes.
 
     name: as in `find_weights`. Raises `BadInput` as it does, and if the parts have other sizes.
     """
     source = find_weights(name, (SlotAutoencoder, SVQ))
-    for part in ("encoder", "start", "attention"):
+    parts = ["encoder", "start", "attention"] + ["decoder"] * (type(source.decoder) is type(model.decoder))
+    for part in parts:
         try:
             getattr(model, part).load_state_dict(getattr(source, part).state_dict())
         except RuntimeError as error:
             raise BadInput(f"the {part} of {name} has other parts or sizes than that of the model; give both the same slot_dim, channels, "
-                           "hidden_dim, start and update.") from error
+                           "hidden_dim, start, update, decoder_dim and decoder_layers.") from error
 
 
 def variance_of(data: Dataset) -> float:
