@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from deck import split
+from deck import DEMO, PICTURE, registered, split
 
+from course_lib.core.claims import fill
 from course_lib.core.paths import ROOT
 
 DECKS = sorted((ROOT / "slides").glob("[0-9]_*.md"))
@@ -49,3 +50,14 @@ def test_a_lecture_takes_45_minutes_and_its_short_path_20(path) -> None:
 def test_minutes_are_read() -> None:
     deck = "---\ntitle: t\n---\n<!-- _class: lead short -->\n<!--\n0–3 min · a\n-->\n\n---\n\n<!-- 3 min · b -->\n"
     assert minutes(deck) == [(0, 3, True), (3, 3, False)]
+
+
+@pytest.mark.parametrize("path", DECKS, ids=lambda path: path.stem)
+def test_every_figure_demo_and_number_of_a_deck_is_there(path) -> None:
+    text = path.read_text(encoding="utf-8")
+    figures = [target.removeprefix("figure:") for _, target in PICTURE.findall(text) if target.startswith("figure:")]
+    assert figures and DEMO.findall(text)
+    for registry, names in (("SLIDE_FIGURES", figures), ("SLIDE_DEMOS", DEMO.findall(text))):
+        for name in names:
+            assert callable(registered(registry, name))
+    fill(text)
