@@ -13,7 +13,9 @@ from course_lib.codes.loaders import create_datasets
 from course_lib.codes.reading import without
 from course_lib.core.map import course_map
 from course_lib.core.paths import DATA, atomic
+from course_lib.core.projector import projected
 from course_lib.core.weights import load_pretrained
+from course_lib.curve import curve_figure, measure
 from course_lib.latents.figures import rate_distortion_figure
 from course_lib.latents.metrics import even_normal
 from course_lib.latents.moving import family_figure, film_figure
@@ -73,6 +75,7 @@ PICTURES = {
     "atlas_row": atlas,
     "tokens_row": tokens,
     "rates_row": rates,
+    "one_curve": projected(lambda: curve_figure(measure(progress=False)), 12, 5),  # too slow to draw with the slides
 }
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ OF_THE_RUN = {"out", "resume", "tracker", "checkpoint_every", "progress"}  # key
 
 
 def command_of(card: dict) -> tuple[str, ...]:
-    """Return the command line that trains the model of `card`, writing into the folder `outputs`."""
-    settings = [f"{key}={value}" for key, value in _leaves(card["config"]) if key not in OF_THE_RUN]
+    """Return the command line that trains the model of `card`, writing into the folder `outputs`. ++: also what the experiment does not list."""
+    settings = [f"++{key}={value}" for key, value in _leaves(card["config"]) if key not in OF_THE_RUN]
     return (sys.executable, "-m", "course_lib.train", f"experiment={card['experiment']}", *settings,
             "out=outputs", "tracker=none", "progress=false")
 
@@ -39,12 +39,12 @@ def retrain(folder: Path = DATA / "weights") -> list[str]:
 
 
 def in_order(cards: dict[str, dict]) -> list[str]:
-    """The names of `cards`, each after the one whose weights it learns from: a model to go on with, or the CLIP that makes its tokens."""
+    """The names of `cards`, each after the one whose weights it learns from: a model to go on with or to begin with, or the CLIP that makes its tokens."""
     def steps(name: str) -> int:
         config = cards[name]["config"] if name in cards else {}
         model = config.get("model")
         clip = model.get("clip") if isinstance(model, dict) else None
-        source = config.get("weights") or (clip or {}).get("model_name")
+        source = config.get("weights") or config.get("slots_of") or (clip or {}).get("model_name")
         return 1 + steps(source) if source else 0
 
     return sorted(cards, key=steps)

@@ -11,15 +11,18 @@ import sys
 import tomllib
 from pathlib import Path
 
+import hydra
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 from packaging.version import Version
 
 from course_lib.core import browser, environment
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import ROOT
+from course_lib.core.paths import DATA, ROOT
+from course_lib.train import CONFIGS
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -168,11 +171,24 @@ def test_weights_are_trained_again_from_their_cards(tmp_path):
 
 
 def test_what_learns_from_other_weights_is_trained_after_them():
-    """A compressor from the tokens of a CLIP, the CLIP from a smaller one; others from weights that are not shipped."""
+    """A compressor from the tokens of a CLIP, the CLIP from a smaller one, an SVQ from slots; others from weights that are not shipped."""
     configs = {"a_compressor": {"weights": None, "model": {"clip": {"model_name": "b_clip"}}}, "b_clip": {"weights": "c_clip", "model": {"dim": 8}},
-               "c_clip": {"weights": None, "model": {"dim": 8}}, "a_prior": {"weights": "elsewhere/codes"}, "d_vae": {"model": "vae"}}
+               "c_clip": {"weights": None, "model": {"dim": 8}}, "a_prior": {"weights": "elsewhere/codes"}, "d_vae": {"model": "vae"},
+               "d_svq": {"slots_of": "e_slots"}, "e_slots": {}}
     weights = runpy.run_path(str(ROOT / "setup" / "weights.py"))
-    assert weights["in_order"]({name: {"config": config} for name, config in configs.items()}) == ["c_clip", "d_vae", "b_clip", "a_prior", "a_compressor"]
+    assert weights["in_order"]({name: {"config": config} for name, config in configs.items()}) == [
+        "c_clip", "d_vae", "e_slots", "b_clip", "a_prior", "d_svq", "a_compressor"]
+
+
+def test_every_card_has_a_command_that_means_what_it_says():
+    weights = runpy.run_path(str(ROOT / "setup" / "weights.py"))
+    for file in sorted((DATA / "weights").glob("*.json")):
+        card = json.loads(file.read_text(encoding="utf-8"))
+        with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            said = OmegaConf.to_container(hydra.compose("train", overrides=list(weights["command_of"](card)[3:])))
+        leaves, here = (dict(weights["_leaves"](config)) for config in (card["config"], said))  # settings that are newer than the card have its default
+        differs = {key for key, value in leaves.items() if here[key] != value} - weights["OF_THE_RUN"]
+        assert not differs, f"{file.name}: {differs}"
 
 
 def test_an_installed_browser_is_taken_only_if_it_starts(tmp_path, monkeypatch):
