@@ -81,7 +81,8 @@ def train_rf_critic(critic: RFCritic, compressor: Compressor, scale: Standard, t
 def judge_rf(critic: nn.Module, compressor: Compressor, scale: Standard, tokens: Grid) -> Verdict:
     """What a paired critic makes of held-out pictures; told_apart compares the tokens of one field, real and compressed.
 
-    critic: an `RFCritic`, or any module that has its `sees`. floor: between two draws of real tokens, one of every field each; a difference that is chance.
+    critic: an `RFCritic`, or any module that has its `sees`. floor: between two draws of real tokens, one of every field each; a
+    difference that is chance.
     """
     critic.eval()
     pair, again = (pair_of(compressor, scale, tokens, critic.sees) for _ in range(2))
