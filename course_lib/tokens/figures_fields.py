@@ -24,7 +24,7 @@ from course_lib.tokens.metrics import BANDS
 MADE, REAL = PALETTE["output_x_hat"], PALETTE["data_x"]
 LINES = ("#332288", "#CC6677", "#117733", "#999933")
 DASHES = ("-", "--", ":", "-.")
-FAINT = 1e-5  # share of a gradient below which a place is drawn as 0
+FAINT = 1e-5  # of the largest share of a gradient: what is below is drawn as this
 
 
 class Index(NamedTuple):
@@ -95,7 +95,7 @@ def training_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], shown: st
         left.plot(range(1, len(values) + 1), values, color=colour, linestyle=dash, linewidth=2, label=name)
     if floor is not None:
         left.axhline(floor, color="#7f7f7f", linestyle=(0, (1, 2)), label=says)
-    left.set(xlabel="epoch", ylabel="variance unexplained", yscale="log")
+    left.set(xlabel="epoch", ylabel="variance unexplained", ylim=(0, None))
     left.legend(loc="upper right", fontsize=9)
     many = np.array([runs[shown][f"held_out_{name}"] for name in BANDS])
     colours = [_band_colour(number) for number in range(len(BANDS))]
@@ -148,7 +148,7 @@ def dependence_figure(shares: Mapping[str, Float[Tensor, "_ _"]], frames: Mappin
     figure = new_figure(0.9 + 2.7 * len(shares), 3.5)
     panels = figure.subplots(1, len(shares), squeeze=False)[0]
     for axes, (name, share) in zip(panels, shares.items()):
-        heat = axes.imshow(share.clamp(min=FAINT).numpy() / float(share.max()), cmap="magma", norm=LogNorm(FAINT, 1.0), interpolation="nearest")
+        heat = axes.imshow((share / share.max()).clamp(min=FAINT).numpy(), cmap="magma", norm=LogNorm(FAINT, 1.0), interpolation="nearest")
         row, column, rows, columns = frames[name]
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), columns, rows, fill=False, edgecolor="white", linewidth=1.6))
         axes.set_title(name, size=10.5)

@@ -54,7 +54,7 @@ def test_dependence_is_relative_and_framed():
     share[1, 2], share[0, 0] = 0.8, 0.2
     axes = dependence_figure({"trained": share}, {"trained": (0, 2, 2, 2)}, {"trained": "80% inside"}).axes[0]
     drawn = axes.images[0].get_array()
-    assert drawn[1, 2] == 1 and drawn[0, 0] == pytest.approx(0.25) and drawn[3, 3] == pytest.approx(FAINT / 0.8)
+    assert drawn[1, 2] == 1 and drawn[0, 0] == pytest.approx(0.25) and drawn[3, 3] == pytest.approx(FAINT)
     frame = axes.patches[0]
     assert (frame.get_xy(), frame.get_width(), frame.get_height()) == ((1.5, -0.5), 2, 2) and axes.get_xlabel() == "80% inside"
 
