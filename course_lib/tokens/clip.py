@@ -14,8 +14,9 @@ from einops import rearrange
 from jaxtyping import Float, Int64
 from PIL.Image import Image
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, scaled_dot_product_attention
 from transformers import CLIPModel
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from course_lib.core.errors import BadInput
 from course_lib.tokens.compressor import Grid
@@ -111,10 +112,11 @@ class ClipTokens(nn.Module):
 
         Positions were added before the first layer and are in the tokens by now, so tokens need not be a grid.
         """
-        hidden = torch.cat([cls[:, None], tokens], 1)
-        for layer in self.clip.vision_model.encoder.layers[self.layer :]:
+        hidden, layers = torch.cat([cls[:, None], tokens], 1), self.clip.vision_model.encoder.layers[self.layer :]
+        for layer in layers[:-1]:
             hidden = layer(hidden, attention_mask=None)
-        return normalize(self.clip.visual_projection(self.clip.vision_model.post_layernorm(hidden[:, 0])), dim=-1)
+        cls = cls_behind(layers[-1], hidden) if len(layers) else hidden[:, 0]
+        return normalize(self.clip.visual_projection(self.clip.vision_model.post_layernorm(cls)), dim=-1)
 
     def image_embedding(self, pixels: Pixels) -> Float[Tensor, "batch embed"]:
         """The embedding of whole pictures, of unit length: nothing is changed on the way."""
@@ -147,3 +149,13 @@ class ClipTokens(nn.Module):
     def normalized(self, image: Float[Tensor, "batch 3 rows columns"]) -> Pixels:
         """Pictures in [0, 1] that already have their size, as the model takes them."""
         return normalized(image, self.processor)
+
+
+def cls_behind(layer: CLIPEncoderLayer, hidden: Float[Tensor, "batch n dim"]) -> Float[Tensor, "batch dim"]:
+    """CLS behind a layer, `layer(hidden)[:, 0]`, for a tenth of the work: it asks all tokens, and what becomes of the others is not computed."""
+    attention, seen = layer.self_attn, layer.layer_norm1(hidden)
+    query, key, value = (rearrange(ask(x), "b n (heads d) -> b heads n d", heads=attention.num_heads)
+                         for ask, x in ((attention.q_proj, seen[:, :1]), (attention.k_proj, seen), (attention.v_proj, seen)))
+    found = scaled_dot_product_attention(query, key, value, scale=attention.scale, dropout_p=attention.dropout if layer.training else 0.0)
+    cls = hidden[:, 0] + attention.out_proj(rearrange(found, "b heads 1 d -> b (heads d)"))
+    return cls + layer.mlp(layer.layer_norm2(cls))

@@ -15,7 +15,7 @@ from course_lib.core.errors import BadInput
 from course_lib.core.weights import save_weights
 from course_lib.tokens import sources
 from course_lib.tokens.captions import CaptionedScenes, captions, make_tokenizer
-from course_lib.tokens.clip import ClipTokens
+from course_lib.tokens.clip import ClipTokens, cls_behind
 from course_lib.tokens.small_clip import SmallClip, resized, waves
 from course_lib.tokens.zero_shot import ZeroShot, embedded
 
@@ -131,6 +131,19 @@ def test_the_last_layer_serves_cls_alone():
         changed = tokens.flatten(1, 2).requires_grad_()
         clip.replay(changed, cls)[:, 0].sum().backward()
         assert bool(changed.grad.abs().sum() > 0) == reached
+
+
+def test_cls_alone_is_what_the_whole_layer_makes_of_it():
+    """Values and gradients, those of the weights too."""
+    found = []
+    for of_cls in (lambda layer, hidden: layer(hidden, attention_mask=None)[:, 0], cls_behind):
+        layer = small().clip.vision_model.encoder.layers[0]
+        hidden = torch.randn(3, 10, layer.embed_dim, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        value = of_cls(layer, hidden)
+        value.square().sum().backward()
+        found.append([value, hidden.grad, *(p.grad for p in layer.parameters())])
+    for whole, alone in zip(*found, strict=True):
+        close(whole, alone)
 
 
 @pytest.mark.parametrize("layer", [4, -5, 99])
