@@ -23,6 +23,7 @@ from course_lib.latents.recipe import Film, train_autoencoder, train_decoder
 from course_lib.latents.slides import MIXTURE, curve, view
 from course_lib.slots.explorer import IterationExplorer, SlotExplorer
 from course_lib.tokens.explorer import TokenExplorer
+from course_lib.tokens.explorer_fields import CompressionExplorer
 from course_lib.tokens.explorer_rates import RateExplorer
 
 
@@ -61,6 +62,11 @@ def rates() -> Figure:
     return RateExplorer().still(["learned", "learned, critic", "average pooling", "strided pick", "k-means", "ToMe"])
 
 
+def fields() -> Figure:
+    """The stills of notebook 12: the same scene, field by field, beside single tokens."""
+    return CompressionExplorer().still(["RF", "global", "best single token", "average pooling", "strided pick"])
+
+
 PICTURES = {
     "course_map": course_map,
     "decoder_film": lambda: film(train_decoder),
@@ -75,6 +81,7 @@ PICTURES = {
     "atlas_row": atlas,
     "tokens_row": tokens,
     "rates_row": rates,
+    "fields_row": fields,
     "one_curve": projected(lambda: curve_figure(measure(progress=False)), 12, 5),  # too slow to draw with the slides
 }
 
