@@ -89,7 +89,7 @@ class Adaptive:
                            "that rebuild each field from its own token, or one region.")
 
     @torch.no_grad()
-    def fit(self, batches: Iterable[Grid], tokens: float) -> "Adaptive":
+    def fit(self, batches: Iterable[Tensor], tokens: float) -> "Adaptive":
         """Find the price at which training pictures pass so many tokens on average, at most; errors are in standard units."""
         batches = list(batches)
         self.scale.fit(torch.cat([each.flatten(0, 2) for each in batches]))
