@@ -31,6 +31,7 @@ from course_lib.tokens.figures_global import Bars, bars_figure, grids_figure
 from course_lib.tokens.merging import KMeans, ToMe
 from course_lib.tokens.metrics import Seen
 from course_lib.tokens.moving import GroupPanel, MapPanel, Neighbours, examples, lies_on
+from course_lib.tokens.slides_fields import ceiling, counted, heat_frames, reach, sides, worst
 from course_lib.tokens.slides_line import critics, game_frames
 from course_lib.tokens.zero_shot import embedded
 
@@ -244,5 +245,10 @@ SLIDE_FIGURES = {
     "grids": projected(grids, 11.5, 4.6),
     "at_16": projected(at_16, 11.5, 4.2),
     "critics": projected(critics, 11.5, 4.1),
+    "sides": projected(sides, 11.5, 3.3),
+    "ceiling": projected(ceiling, 11.5, 4),
+    "counted": projected(counted, 11.5, 4),
+    "worst": projected(worst, 11.5, 4.8),
+    "reach": projected(reach, 11.5, 4.2),
 }
-SLIDE_DEMOS = {"walk": walk_frames, "game": game_frames, "rates": rate_frames}
+SLIDE_DEMOS = {"walk": walk_frames, "game": game_frames, "rates": rate_frames, "heat": heat_frames}

@@ -1,13 +1,15 @@
 """The lecture on Part IV: the walk of a token, the words of an explorer on a slide, and figures that say what the claims say."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 
 from course_lib.core.claims import quotable
-from course_lib.tokens import slides
+from course_lib.tokens import slides, slides_fields
+from course_lib.tokens.figures_rf import SCALE
 from course_lib.tokens.slides_line import GamePicture
 
 
@@ -47,3 +49,29 @@ def test_the_game_shows_where_the_generator_is():
     assert "a: the true distance is 0.50, the critic says 0.40" in words
     heights, edges = picture.steps[1].get_data()[:2]
     assert np.isclose((heights * np.diff(edges)).sum(), 1) and heights.max() < 0.5
+
+
+def test_heat_maps_print_every_field_rounded_down_and_count_bands():
+    picture = slides_fields.HeatPicture(torch.rand(3, 8, 8))
+    one = torch.tensor([[0.8999, 0.95], [0.7996, 0.3]])
+    words = picture.set({"one": one, "two": torch.full((12, 12), 0.95)})
+    assert [text.get_text() for text in picture.numbers] == ["0.89", "0.95", "0.79", "0.30"]  # of 12 × 12 none is printed
+    assert "one: 1 excellent, 1 good, 1 fair, 1 poor; two: 144 excellent" in words
+    assert [text.get_color() for text in picture.numbers] == [slides_fields.INK[SCALE(value) > 0.6] for value in one.flatten().tolist()]
+    picture.set({"one": one, "two": one})
+    assert len(picture.numbers) == 8
+
+
+def test_only_learned_fields_pass_the_ceiling(monkeypatch):
+    """On a few scenes: what stands on the slide of the theorem."""
+    for name in ("SCENES", "TRAINING"):
+        monkeypatch.setattr(slides_fields, name, 8)
+    for name in ("tokens", "training", "scale"):  # not the cached ones of the lecture
+        monkeypatch.setattr(slides_fields, name, cache(getattr(slides_fields, name).__wrapped__))
+    found = slides_fields.statistics.__wrapped__()
+    for name, each in found.items():
+        above = (each.cosine > each.resultant + 1e-4).float().mean()
+        assert above == 0 if name != "learned fields" else above > 0.9
+    assert (found["best single token"].cosine - found["best single token"].resultant).abs().max() < 1e-4
+    best = found["best single token"].bands.double().mean(0)[0]
+    assert all(each.bands.double().mean(0)[0] <= best for name, each in found.items() if name != "learned fields")
