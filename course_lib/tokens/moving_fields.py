@@ -15,7 +15,7 @@ from course_lib.tokens.metrics import BANDS, bands
 from course_lib.tokens.moving_rates import AnswerTable, Kept, fill, pixels_of, scale_of_cosines
 
 SIDE, GAP = 200, 12  # pixels of a panel, and between two
-WIDE, HIGH, TOP = 1300, 300, 44
+WIDE, HIGH, TOP = 1340, 300, 44
 HEAT = 8 + 3 * (SIDE + GAP)  # left edge of the map of fields
 INK = ("black", "black", "white", "white")  # of the letters of the bands, on their colours
 

@@ -30,7 +30,7 @@ course_map()
 # - **tokens**: the 576 vision tokens of CLIP are squeezed into 16 to 144. (Notebooks 10–13)
 #
 # The two arrows at the bottom are the axes of every part. **Rate** is what passes the bottleneck, in nats or bits. **Distortion** is what gets lost: an error, or something
-# that can no longer be done. This copy of the course has Parts I to III, and of Part IV notebooks 10 and 11; 12 and 13 are still to come.
+# that can no longer be done. This copy of the course has Parts I to III, and of Part IV notebooks 10 to 12; 13 is still to come.
 
 # %% [markdown]
 # ## 2 · A first slider: Part I
@@ -168,6 +168,7 @@ figure
 # | 09 atlas and ablations | {{minutes.09_atlas_and_ablations:.1f}} | maps of words, what they hide, and what each part of the machine is for |
 # | 10 CLIP tokens | {{minutes.10_clip_tokens:.1f}} | a network that learns from captions, and what each of its 576 tokens knows |
 # | 11 global compression | {{minutes.11_global_compression:.1f}} | 36 tokens for 576, beside everything that is simpler, and what a critic buys |
+# | 12 receptive fields | {{minutes.12_receptive_fields:.1f}} | each token answers for its own field, a theorem about it, and who fools a critic |
 #
 # Each notebook has a copy with solutions in the folder `notebooks/solutions`. The lecture slides are built by `make slides` and open without a network.
 
