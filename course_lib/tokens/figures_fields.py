@@ -96,7 +96,7 @@ def training_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], shown: st
     if floor is not None:
         left.axhline(floor, color="#7f7f7f", linestyle=(0, (1, 2)), label=says)
     left.set(xlabel="epoch", ylabel="variance unexplained", ylim=(0, None))
-    left.legend(loc="upper right", fontsize=9)
+    left.legend(loc="center right", fontsize=9)
     many = np.array([runs[shown][f"held_out_{name}"] for name in BANDS])
     colours = [_band_colour(number) for number in range(len(BANDS))]
     right.stackplot(range(1, many.shape[1] + 1), many, colors=colours, labels=BANDS)

@@ -496,7 +496,7 @@ for key, name in {"untrained": "convolutions, untrained", "trained": "RF, traine
 # %% [markdown]
 # (Brightness is logarithmic; black is less than 1 in 100 000 of the brightest.) Convolutions alone, without the linear way, look over the fence: {{tokens.rf_inside_untrained:.0%}} of the squared gradient lies inside the assigned field, before any training. The trained model has the same convolutions, but {{tokens.rf_inside_trained:.1%}} lies inside; in the global one, {{tokens.rf_inside_global:.1%}}. An untrained model with its linear way is average pooling and sees its own field only. Training could take it over the fence, and hardly does: nearly everything goes the linear way. So the "receptive field" of the assignment is true here, as a result and not by construction.
 #
-# Down to the pixels it is {{tokens.rf_inside_pixels:.1%}}, which surprised us: after three layers of attention every token could know the whole picture. It does look further, but the pixels of its own field weigh so much more that in squares the rest hardly counts. So in *our* CLIP a field of tokens is a field of the picture. Do not expect it of one with 24 layers; the function takes any.
+# Down to the pixels it is {{tokens.rf_inside_pixels:.1%}}, which surprised us: after three layers of attention every token could know the whole picture. It does look further: in the last panel you can find the scene's other objects, and the places where one might stand. But the pixels of its own field weigh so much more that in squares the rest hardly counts. So in *our* CLIP a field of tokens is a field of the picture. Do not expect it of one with 24 layers; the function takes any.
 #
 # ## 7 · Global against fields
 #
