@@ -29,6 +29,7 @@ COLUMNS = {"kind": "kind", "colour": "colour_index"}  # in a batch of scenes
 EACH = 400  # places of each answer, at most
 
 Labels = Int64[Tensor, "batch height width"]
+Others = Int64[Tensor, "others height width"]  # of other pictures, not as many
 Places = Int64[Tensor, "chosen"]  # numbers of places, picture after picture, row by row
 
 
@@ -63,7 +64,7 @@ class DenseProbe:
     """One question, its places to learn from and its places to be asked about, drawn once for all compressors."""
 
     learn: Labels
-    test: Labels
+    test: Others
     strength: float = 0.1  # the inverse of the penalty, as `probe.linear_probe` has it
     each: int = EACH
 
