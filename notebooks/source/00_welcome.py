@@ -169,6 +169,7 @@ figure
 # | 10 CLIP tokens | {{minutes.10_clip_tokens:.1f}} | a network that learns from captions, and what each of its 576 tokens knows |
 # | 11 global compression | {{minutes.11_global_compression:.1f}} | 36 tokens for 576, beside everything that is simpler, and what a critic buys |
 # | 12 receptive fields | {{minutes.12_receptive_fields:.1f}} | each token answers for its own field, a theorem about it, and who fools a critic |
+# | 13 what survives | {{minutes.13_what_survives:.1f}} | the bill: what can still be done, minus what was never lost, and the course's one curve |
 #
 # Each notebook has a copy with solutions in the folder `notebooks/solutions`. The lecture slides are built by `make slides` and open without a network.
 
