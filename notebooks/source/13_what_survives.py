@@ -363,7 +363,7 @@ bugs = [
         "All tokens share a large mean. A token that knows nothing has most of a good cosine."),
     Bug("A distance of too few tokens", "sliced Wasserstein of real tokens to other real ones", floors[2000], floors[40],
         "It falls with the number of tokens. Two compressors compared on different numbers are not compared, and without a floor nobody sees it."),
-    Bug("Chosen on what it is judged by", "joint answers of the best of 16 random picks; sound: on other scenes", float(picks[best, half:].mean()), float(picks[best, :half].mean()),
+    Bug("Chosen on what it is judged by", "the best of 16 random picks; sound: on other scenes", float(picks[best, half:].mean()), float(picks[best, :half].mean()),
         "All 16 are alike but for luck. Whoever tries much and shows the best, on the scenes it was chosen by, shows the luck.", ".0%"),
 ]
 bugs_figure(bugs)
