@@ -55,6 +55,20 @@ def share_readable(images: Float[Tensor, "batch 3 height width"], world: Shapes)
     return {"readable": found.value, "low": found.low, "high": found.high}
 
 
+def touching(masks: Float[Tensor, "batch slots height width"]) -> Bool[Tensor, "batch"]:
+    """Whether pixels of two objects are neighbours. An object: the pixels that one slot owns, but for the slot that owns most, the background,
+    and for slots of less than `SPECK` pixels."""
+    owner, slots = masks.argmax(1), masks.shape[1]
+    many = torch.nn.functional.one_hot(owner.flatten(1), slots).sum(1)  # (batch, slots)
+    thing = (many >= SPECK) & (many < many.amax(1, keepdim=True))
+    on = thing.gather(1, owner.flatten(1)).view_as(owner)
+    found = torch.zeros(len(masks), dtype=torch.bool)
+    for axis in (1, 2):
+        (a, b), (on_a, on_b) = ([each.narrow(axis, first, each.shape[axis] - 1) for first in (0, 1)] for each in (owner, on))
+        found |= ((a != b) & on_a & on_b).flatten(1).any(1)
+    return found
+
+
 @cache
 def _area(inside: Inside) -> float:
     """Of the outline of radius 1, on a fine grid."""

@@ -30,7 +30,7 @@ course_map()
 # - **tokens**: the 576 vision tokens of CLIP are squeezed into 16 to 144. (Notebooks 10–13)
 #
 # The two arrows at the bottom are the axes of every part. **Rate** is what passes the bottleneck, in nats or bits. **Distortion** is what gets lost: an error, or something
-# that can no longer be done. This copy of the course has Parts I to III, and of Part IV notebooks 10 to 12; 13 is still to come.
+# that can no longer be done.
 
 # %% [markdown]
 # ## 2 · A first slider: Part I

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from torch.nn.functional import avg_pool2d
+from scipy.ndimage import binary_dilation
+from torch.nn.functional import avg_pool2d, one_hot
 
-from course_lib.codes.metrics_shapes import read_shapes, readable, share_readable
-from course_lib.slots.scenes import COLOURS, Shapes
+from course_lib.codes.metrics_shapes import SPECK, read_shapes, readable, share_readable, touching
+from course_lib.slots.scenes import COLOURS, MultiDSprites, Shapes
 
 WORLD = Shapes(seed=3)
 SCENES = WORLD.batch(range(30))
@@ -52,3 +53,12 @@ def test_the_share_has_an_interval():
     both = torch.cat([SCENES["image"][:5], torch.zeros(5, 3, 64, 64)])
     found = share_readable(both, WORLD)
     assert found["readable"] == 0.5 and found["low"] < 0.3 and found["high"] > 0.7
+
+
+def test_objects_touch_if_one_that_is_made_a_pixel_larger_meets_another():
+    ids = torch.cat([world.batch(range(40))["ids"] for world in (Shapes(seed=1), MultiDSprites(seed=1, min_objects=1, max_objects=3))])
+    found = touching(one_hot(ids.long(), 7).movedim(3, 1).float())
+    for picture, touches in zip(ids.numpy(), found):
+        objects = [picture == k for k in range(1, 7) if (picture == k).sum() >= SPECK]
+        assert bool(touches) == any((binary_dilation(a) & b).any() for a in objects for b in objects if a is not b)
+    assert 0.1 < found[40:].float().mean() < 0.9 and not found[:40].any()  # Shapes stay apart
