@@ -34,7 +34,7 @@ class FieldsPicture:
         original.set_title(f"{grid[0] * grid[1]} tokens", size=11)
         self.title, self.counted = rebuilt.set_title("", size=11), fields.set_title("", size=11)
         self.fields = fill(fields, np.ones((1, 1)))
-        self.letters = [fields.scatter([], [], 40, INK[number], rf"$\mathrm{{{letter}}}$", linewidths=0) for number, letter in enumerate(LETTERS)]
+        self.letters = [fields.scatter([], [], s=40, c=INK[number], marker=rf"$\mathrm{{{letter}}}$", linewidths=0) for number, letter in enumerate(LETTERS)]
         scale_of_cosines(self.fields, self.figure.add_axes([HEAT / WIDE, 26 / HIGH, SIDE / WIDE, 10 / HIGH]))
         self.answers = AnswerTable(self._panel(HEAT + SIDE + 30, WIDE - HEAT - SIDE - 38), questions)
         self.moving = [self.picture, self.original, self.rebuilt, self.title, self.counted, self.fields, *self.letters, *self.answers.cells.values()]
