@@ -21,7 +21,6 @@ from course_lib.core.weights import read_card
 from course_lib.slots.scenes import Scenes
 from course_lib.tokens.baselines import AveragePooling, StridedPick
 from course_lib.tokens.captions import COLOUR_NAMES, FACTORS, KINDS, SIZES, Captioned, CaptionedScenes, captions
-from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.comparison import encoded
 from course_lib.tokens.compressor import Standard
 from course_lib.tokens.explorer_rates import RATES, RateExplorer, default_compressors
@@ -31,7 +30,7 @@ from course_lib.tokens.figures_global import Bars, bars_figure, grids_figure
 from course_lib.tokens.merging import KMeans, ToMe
 from course_lib.tokens.metrics import Seen
 from course_lib.tokens.moving import GroupPanel, MapPanel, Neighbours, examples, lies_on
-from course_lib.tokens.slides_fields import ceiling, counted, heat_frames, reach, sides, worst
+from course_lib.tokens.slides_fields import ceiling, clip, counted, heat_frames, reach, sides, worst
 from course_lib.tokens.slides_line import critics, game_frames
 from course_lib.tokens.zero_shot import embedded
 
@@ -41,11 +40,6 @@ WALK = 12  # stops of the token that walks
 GRIDS = {4: (12, 12), 9: (8, 8), 16: (6, 6), 36: (4, 4)}
 AT_16 = {"learned": "learned", "pca": "PCA of fields", "kmeans": "k-means", "tome": "ToMe", "pool": "average pooling", "strided": "strided pick",
          "smaller": "smaller picture"}  # keys of the claims of notebook 11, and how the slide calls them
-
-
-@cache
-def clip() -> ClipTokens:
-    return ClipTokens.load("clip")
 
 
 @cache
