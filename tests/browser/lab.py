@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -87,12 +88,18 @@ class Lab:
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
             for path in runtime.glob("jpserver-*.json"):
-                if text := path.read_text():
-                    server = json.loads(text)
+                if (text := path.read_text()) and self._listens((server := json.loads(text))["port"]):
                     return server["url"].rstrip("/"), server["token"]
             time.sleep(0.1)
         self.stop()
         raise RuntimeError(f"JupyterLab did not start:\n{self.log.read_text()[-2000:]}")
+
+    @staticmethod
+    def _listens(port: int) -> bool:
+        """Whether the port answers: the server writes its address down before it binds to it."""
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", port)) == 0
 
     def stop(self) -> None:
         """End the server and its kernels."""
