@@ -46,9 +46,12 @@ def check_prediction(answer) -> None:
     for case, labels in CASES.items():
         pair = answer[case]
         assert isinstance(pair, (tuple, list)) and len(pair) == 2, f"Shape: give (FG-ARI, full ARI) for {case!r}."
+        assert pair[0] < 0.9, f"Law: an ARI is 1 only if the two partitions are the same; FG-ARI asks about objects, and these are not whole and apart in {case!r}."
+        assert pair[0] < pair[1], f"Law: most pixels are background, and all of it is right, so in {case!r} full ARI is the larger of the two."
         found = scene_metrics(paper_scene(), from_labels(labels(paper_scene())))
         for name, key, guess in zip(("FG-ARI", "full ARI"), ("fg_ari", "full_ari"), pair):
-            assert abs(float(guess) - float(found[key])) <= NEAR, f"Law: {name} of {case!r} is not {float(guess):.2f} (within {NEAR})."
+            assert abs(float(guess) - float(found[key])) <= NEAR, (
+                f"Law: (J − A·B) / (½(A + B) − A·B) of {case!r} is not {float(guess):.2f} (within {NEAR}) for {name}.")
 
 
 @check.exercise("removal", hint="choose all slots but number k, and let model.decode share the pixels among those.")
@@ -60,11 +63,14 @@ def check_removal(answer) -> None:
             assert isinstance(picture, Tensor), "Return a tensor."
             assert picture.shape == (2, 3, 64, 64), f"Shape: a batch of pictures, (2, 3, 64, 64); got {tuple(picture.shape)}."
             rest = [j for j in range(4) if j != k]
+            pictures, masks, _ = model.decode(slots, 64, 64)
+            assert not torch.allclose(picture, (masks[:, rest].unsqueeze(2) * pictures[:, rest]).sum(1), atol=1e-5), (
+                "Law: the masks of the slots that stay must sum to 1 again: leave the slot out before the softmax, not after it.")
             other = slots.clone()
             other[:, k] += 1
             assert torch.allclose(picture, answer(model, other, k), atol=1e-5), f"Law: slot {k} is to be left out, yet the picture changes when it does."
             assert torch.allclose(picture, model.decode(slots[:, rest], 64, 64)[2], atol=1e-5), (
-                "Law: the masks of the slots that stay must sum to 1 again: leave the slot out before the softmax, not after it.")
+                "Law: the result is what the other slots paint alone; a slot that is emptied and not left out still claims pixels.")
 
 
 @check.exercise("exchange", hint="copy both tensors first (clone), then put slot j of the second into place i of the first, and the other way round.")

@@ -51,32 +51,39 @@ def share_of_copies(states, training):
 RIGHT = {"count": count, "probabilities": probabilities, "copies": share_of_copies}
 
 
-@pytest.mark.parametrize("name, wrong, law", [
-    ("count", lambda places, objects, colours, looks: [1], "Shape"),
-    ("count", lambda places, objects, colours, looks: 1, "places · colours · looks"),
+WRONG = [
+    ("count", lambda places, objects, colours, looks: [1], "return one number"),
+    ("count", lambda places, objects, colours, looks: 1, "places · colours · looks"),  # the stub
     ("count", lambda places, objects, colours, looks: math.perm(places, objects) * math.perm(colours, objects) * looks**objects, "scene is a set"),
-    ("count", lambda places, objects, colours, looks: math.comb(places, objects) * colours**objects * looks**objects, "Law"),
+    ("count", lambda places, objects, colours, looks: math.comb(places, objects) * colours**objects * looks**objects, "red left and green right"),
     ("count", lambda places, objects, colours, looks: math.comb(places, objects) * math.perm(colours, objects) * looks, "listing them"),
-    ("probabilities", lambda logits, temperature, top_k=None: logits[0].softmax(-1), "Shape"),
+    ("probabilities", lambda logits, temperature, top_k=None: logits[0].softmax(-1), "a probability for each code"),
     ("probabilities", lambda logits, temperature, top_k=None: logits, "sum to 1"),
-    ("probabilities", lambda logits, temperature, top_k=None: logits.softmax(-1), "temperature divides"),
+    ("probabilities", lambda logits, temperature, top_k=None: logits.softmax(-1), "temperature divides"),  # the stub
     ("probabilities", multiplies, "temperature divides"), ("probabilities", not_normalised, "top_k = 2"),
     ("probabilities", divides_by_nothing, "not a division by 0"), ("probabilities", in_place, "must not change"),
     ("probabilities", only_one_knob, "together"),
     ("probabilities", lambda logits, temperature, top_k=None: probabilities(logits, temperature), "top_k = 2"),
-    ("copies", lambda states, training: (states[:, None] == training[None]).all(2).any(1), "Shape"),
-    ("copies", lambda states, training: 0.0, "all copies"),
+    ("copies", lambda states, training: (states[:, None] == training[None]).all(2).any(1), "return one number, a share"),
+    ("copies", lambda states, training: 0.0, "all copies"),  # the stub
     ("copies", lambda states, training: len({tuple(r) for r in states.tolist()} & {tuple(r) for r in training.tolist()}) / len(states), "twice"),
     ("copies", lambda states, training: share_of_copies(states[:, 1:], training[:, 1:]), "single place"),
     ("copies", lambda states, training: float(share_of_copies(states, training) > 0), "share is"),
-])
-def test_checks_tell_right_from_wrong(said, name, wrong, law):
+]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_answer_passes(said, name):
     assert 'data-check="ok"' in said(name, RIGHT[name])
-    answer = said(name, wrong)
-    assert 'data-check="no"' in answer and law in answer
 
 
-@pytest.mark.parametrize("name", list(RIGHT))
+@pytest.mark.parametrize(("name", "answer", "law"), WRONG)
+def test_a_wrong_answer_hears_its_law(said, name, answer, law):
+    words = said(name, answer)
+    assert 'data-check="no"' in words and law in words and "Hint" in words
+
+
+@pytest.mark.parametrize("name", RIGHT)
 @pytest.mark.parametrize("answer", [None, 3, lambda *arguments, **named: 1 / 0])
 def test_checks_never_raise(said, name, answer):
     assert 'data-check="ok"' not in said(name, answer)

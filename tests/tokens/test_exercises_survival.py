@@ -52,22 +52,27 @@ def all_alike(error, cost, budget):
     return torch.full((len(error),), int((cost > budget).sum()))
 
 
+WRONG = [
+    ("recall", lambda scores, right, k: 0.0, "highest score of all"),  # the stub
+    ("recall", lambda scores, right, k: scores, "one number"), ("recall", by_sorting, "found nothing"),
+    ("recall", lambda scores, right, k: recall(scores, right, k) ** 2, "is 0."),
+    ("move", lambda own, real: own, "the mean of the real ones"),  # the stub
+    ("move", lambda own, real: real, "every token is moved"), ("move", lambda own, real: own - own.mean(0) + real.mean(0), "variance of the real one"),
+    ("move", channels, "is not enough"), ("move", cholesky, "take the least"), ("move", whitened, "take the least"),
+    ("choose", lambda error, cost, budget: torch.zeros(len(error), dtype=torch.long), "within the budget"),
+    ("choose", all_alike, "no other choice of as few"),  # the stub
+    ("choose", lambda error, cost, budget: 0, "one whole number for each"),
+    ("choose", lambda error, cost, budget: choose(error, cost, budget) + 1, "one of the 3 choices"),  # counted from 1
+    ("choose", lambda error, cost, budget: cost.argmin().expand(len(error)), "enough for the best choice"),
+]
+
+
 @pytest.mark.parametrize(("name", "answer"), [("recall", recall), ("move", move), ("choose", choose)])
 def test_a_right_answer_passes(said, name, answer):
     assert 'data-check="ok"' in said(name, answer)
 
 
-@pytest.mark.parametrize(("name", "answer", "law"), [
-    ("recall", lambda scores, right, k: 0.0, "highest score of all"),  # the stub
-    ("recall", lambda scores, right, k: scores, "one number"), ("recall", by_sorting, "found nothing"),
-    ("recall", lambda scores, right, k: recall(scores, right, k) ** 2, "Law: R@"),
-    ("move", lambda own, real: own, "the mean of the real ones"),  # the stub
-    ("move", lambda own, real: real, "Shape"), ("move", lambda own, real: own - own.mean(0) + real.mean(0), "variance of the real one"),
-    ("move", channels, "is not enough"), ("move", cholesky, "take the least"), ("move", whitened, "take the least"),
-    ("choose", lambda error, cost, budget: torch.zeros(len(error), dtype=torch.long), "within the budget"),
-    ("choose", all_alike, "no other choice of as few"),  # the stub
-    ("choose", lambda error, cost, budget: 0, "Shape"),
-])
+@pytest.mark.parametrize(("name", "answer", "law"), WRONG)
 def test_a_wrong_answer_hears_its_law(said, name, answer, law):
     words = said(name, answer)
     assert 'data-check="no"' in words and law in words and "Hint" in words
