@@ -9,7 +9,7 @@ from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_weights, save_weights
 from course_lib.tokens.baselines import PCAField
 from course_lib.tokens.compressor import Compressor
-from course_lib.tokens.decoder import AskTokens, AttentionDecoder, ConvDecoder, LearnedCompressor, Spread
+from course_lib.tokens.decoder import AskTokens, AttentionDecoder, ConvDecoder, LearnedCompressor, Spread, zeroed
 from course_lib.tokens.losses import mse
 
 DECODERS = pytest.mark.parametrize("kind", [ConvDecoder, AttentionDecoder])
@@ -164,3 +164,10 @@ def test_trained_with_mse_the_linear_ways_become_pca_per_field():
 def test_bad_input(call, sentence):
     with pytest.raises(BadInput, match=sentence):
         call()
+
+
+def test_a_zeroed_layer_says_nothing_and_can_learn():
+    layer = torch.nn.Linear(3, 2)
+    assert zeroed(layer) is layer and not layer(torch.randn(5, 3)).any()
+    layer(torch.ones(1, 3)).sum().backward()
+    assert layer.weight.grad.all() and layer.bias.grad.all()

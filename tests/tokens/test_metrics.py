@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from course_lib.core.errors import BadInput
 from course_lib.tokens.baselines import Downsampled
 from course_lib.tokens.metrics import (
-    Seen, bands, centred_cosine, coded_bits, compress, cosine, field_cosine, gain, median_distance, mmd, quantised, share, sliced_wasserstein,
+    Seen, bands, centred_cosine, coded_bits, compress, cosine, draw, field_cosine, gain, median_distance, mmd, quantised, share, sliced_wasserstein,
     variance_unexplained, zero_shot)
 
 GRID, DIM = (4, 6), 5
@@ -126,6 +126,14 @@ def test_mmd_is_that_of_scikit_learns_kernel_in_pieces_too(monkeypatch):
 def test_mmd_of_equal_distributions_is_zero_on_average():
     found = [mmd(noise(30, DIM, seed=2 * k), noise(30, DIM, seed=2 * k + 1), 2.0) for k in range(80)]
     assert min(found) < 0 < max(found) and abs(np.mean(found)) < 3 * np.std(found) / math.sqrt(80)
+
+
+def test_drawn_points_are_some_of_them_each_once_and_the_same_for_a_seed():
+    points = torch.arange(50.0)[:, None]
+    drawn = draw(points, 20, seed=3)
+    assert len(drawn) == 20 and set(drawn.flatten().tolist()) < set(range(50))
+    assert len(drawn.unique()) == 20 and torch.equal(drawn, draw(points, 20, seed=3)) and not torch.equal(drawn, draw(points, 20, seed=4))
+    assert sorted(draw(points, 99, seed=0).flatten().tolist()) == list(range(50))
 
 
 def test_the_median_is_that_of_all_pairs():

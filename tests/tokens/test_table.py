@@ -104,6 +104,14 @@ def test_floors_are_those_of_equally_many_real_tokens(measured):
     assert pick.value < 2 * pick.floor and pick.value < pooled.value
 
 
+def test_the_figure_has_a_line_for_each_compressor_and_the_numbers_of_the_table(measured):
+    lost = table.table_figure(measured).axes[0]
+    drawn = {line.get_label(): line.get_ydata() for line in lost.lines}
+    assert list(drawn) == list(dict.fromkeys(each.name for each in measured.rows if each.rate is not None))
+    for name, values in drawn.items():
+        assert list(values) == [each.variance_unexplained for each in measured.rows if each.name == name]
+
+
 def test_batches_do_not_matter(clip, weights, measured, monkeypatch):
     monkeypatch.setattr(comparison, "AT_ONCE", 5)
     again = compressor_table(clip, SCENES, FITTED, (4,), folder=weights, progress=False)

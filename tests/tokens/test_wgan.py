@@ -8,7 +8,7 @@ from torch import Tensor
 from course_lib.core.errors import BadInput
 from course_lib.latents.mixture import Mixture
 from course_lib.tokens.losses import gradient_penalty
-from course_lib.tokens.wgan import LAMBDA, even, train_critic_1d, train_wgan_1d, w1
+from course_lib.tokens.wgan import LAMBDA, even, mlp, train_critic_1d, train_wgan_1d, w1
 
 SHORT = {"samples": 384, "epochs": 70, "batch_size": 64, "lr": 1e-3, "progress": False}
 
@@ -84,3 +84,11 @@ def test_the_seed_decides_and_nothing_else_is_drawn_from():
 def test_bad_input(call, sentence):
     with pytest.raises(BadInput, match=sentence):
         call()
+
+
+def test_the_slope_of_the_network_is_nowhere_0_on_a_whole_half_of_the_line():
+    torch.manual_seed(0)
+    x = torch.tensor([[-1e3], [1e3]]).requires_grad_()
+    for network in (mlp(1, hidden=2) for _ in range(20)):  # of so narrow ones with ReLU most are flat on one side
+        (slopes,) = torch.autograd.grad(network(x).sum(), x)
+        assert slopes.all()
