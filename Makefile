@@ -2,7 +2,7 @@
 PY = .venv/bin/python
 ARGS =
 FLOOR_TESTS = tests/notebooks/test_widgets.py tests/core/test_explorer.py tests/latents/test_explorer.py
-.PHONY: lab test test-oldest slides notebooks links claims weights example bench ready constraints
+.PHONY: lab test test-oldest slides release notebooks links claims weights example bench ready constraints
 
 lab: ready        # JupyterLab at the welcome notebook, with its token; more options: make lab ARGS="--no-browser"
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_welcome.ipynb --LabApp.news_url="" \
@@ -19,6 +19,10 @@ test-oldest:      # the widget tests at the floors of all ranges, which is what 
 slides: ready     # slides/dist/: each deck as one HTML file and a PDF
 	$(PY) setup/browser.py
 	$(PY) slides/build.py
+
+release: ready    # dist/: one archive for a room without a network; a part: make release ARGS="--notebooks 00_welcome --decks 0_overview"
+	$(PY) setup/browser.py
+	$(PY) -m setup.release $(ARGS)
 
 notebooks: ready  # both notebooks of every source in notebooks/source/
 	$(PY) -m notebooks.build write

@@ -94,7 +94,7 @@ def test_conda_gets_python_and_pip_and_pip_does_the_rest():
 def test_make_installs_every_extra_and_documents_every_target():
     assert f"setup/venv.sh .venv {','.join(EXTRAS)}\n" in MAKEFILE
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
-    wanted = {"lab", "test", "test-oldest", "slides", "notebooks", "links", "weights", "claims", "bench", "constraints", "example"}
+    wanted = {"lab", "test", "test-oldest", "slides", "release", "notebooks", "links", "weights", "claims", "bench", "constraints", "example"}
     assert wanted <= targets
     for target in sorted(targets):  # a dry run: the recipe is there and every file that it names exists
         planned = run("make", "--dry-run", target)

@@ -9,7 +9,21 @@ from pathlib import Path
 from course_lib.core.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "data"
+
+
+def find_data() -> Path:
+    """The folder with weights, measured numbers and pictures: the one that COURSE_DATA names, else the checkout's.
+
+    An installed wheel has no checkout around it: it takes data/ in the working directory or above it, as it lies beside
+    the notebooks of a release.
+    """
+    if named := os.environ.get("COURSE_DATA"):
+        return Path(named).expanduser().resolve()
+    around = (folder / "data" for folder in (ROOT, Path.cwd(), *Path.cwd().parents))
+    return next((data for data in around if (data / "weights").is_dir()), ROOT / "data")
+
+
+DATA = find_data()
 
 
 @contextmanager

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
+from course_lib.core import paths
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import DATA, ROOT, atomic
+from course_lib.core.paths import DATA, ROOT, atomic, find_data
 
 
 def test_a_good_block_replaces_the_file(tmp_path):
@@ -50,3 +51,21 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 def test_root_is_the_checkout():
     assert (ROOT / "pyproject.toml").exists() and DATA == ROOT / "data"
+
+
+def test_data_is_the_checkouts_then_that_of_the_working_directory_or_above_and_first_what_is_named(tmp_path, monkeypatch):
+    checkout, release, elsewhere = (tmp_path / name for name in ("checkout", "release", "elsewhere"))
+    for folder in (checkout, release):
+        (folder / "data/weights").mkdir(parents=True)
+    (release / "notebooks/solutions").mkdir(parents=True)
+    (release / "notebooks/data").mkdir()  # a learner's own, without weights
+    monkeypatch.delenv("COURSE_DATA", raising=False)
+    monkeypatch.chdir(release / "notebooks/solutions")
+    monkeypatch.setattr(paths, "ROOT", checkout)
+    assert find_data() == checkout / "data"
+    monkeypatch.setattr(paths, "ROOT", elsewhere)  # an installed wheel
+    assert find_data() == release / "data"
+    monkeypatch.chdir(tmp_path)
+    assert find_data() == elsewhere / "data"
+    monkeypatch.setenv("COURSE_DATA", str(release / "data"))
+    assert find_data() == release / "data"
