@@ -5,14 +5,15 @@ import math
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from scipy.stats import kendalltau
 
 from course_lib.core.exercises import Checks
-from course_lib.core.style import IMAGE_CMAP, PALETTE, new_figure
+from course_lib.core.style import IMAGE_CMAP, MARKER, PALETTE, new_figure
 from course_lib.latents.coupling import Coupling
 from course_lib.latents.figures import data_side, prior_side, some
 from course_lib.latents.losses import kl_to_prior
 from course_lib.latents.metrics import even_normal
-from course_lib.latents.mixture import Mixture
+from course_lib.latents.mixture import Mixture, Values
 from course_lib.latents.rate_distortion import blahut_arimoto_step, exact_threshold, local_threshold
 from course_lib.latents.recipe import rank_pairing
 
@@ -37,6 +38,68 @@ def check_absolute_error(answer) -> None:
     median = float(Mixture().quantile(np.array(0.5)))
     assert abs(answer - Mixture().mean) > 0.05, "Law: that is the mean, the minimiser of the *squared* error."
     assert abs(answer - median) < 0.15, f"Law: the mean of |x − c| is still {_excess(answer):.3f} above its minimum there."
+
+
+@check.exercise("best_outputs", hint="outputs[k] = x[label == k].mean(); then the mean over all data of (x − outputs[label])².")
+def check_best_outputs(answer) -> None:
+    x = _noise(12, 7).squeeze(1) * 2 - 1
+
+    def ask(label: torch.Tensor) -> tuple[torch.Tensor, float]:
+        found, many = answer(label, x), int(label.max()) + 1
+        assert isinstance(found, tuple) and len(found) == 2, "Shape: return two things, the best outputs and the least error."
+        outputs, least = found
+        assert isinstance(outputs, torch.Tensor) and outputs.shape == (many,), f"Shape: {many} labels have {many} outputs, a tensor of shape ({many},)."
+        assert isinstance(least, (int, float, torch.Tensor)) and torch.as_tensor(least).numel() == 1, "Shape: the least error is one number."
+        return outputs, float(least)
+
+    outputs, least = ask(torch.zeros(12, dtype=torch.long))
+    variance = float(x.var(correction=0))
+    assert torch.allclose(outputs, x.mean(), atol=1e-5), "Law: a label that never changes says nothing, and the best output is the mean of all x."
+    assert abs(least - variance) < 1e-4, (
+        f"Law: a label that never changes says nothing, so Var(x) = {variance:.3f} remains, a mean over n data (not n − 1); you return {least:.3f}.")
+    label = torch.tensor([0, 2, 0, 1, 0, 0, 2, 0, 0, 1, 0, 0])
+    outputs, least = ask(label)
+    means = torch.stack([x[label == k].mean() for k in range(3)])
+    assert torch.allclose(outputs, means, atol=1e-5), "Law: the best output for a label is the mean of the x that come with this label, and of no others."
+    truth = float((x - means[label]).square().mean())
+    assert abs(least - truth) < 1e-4, (
+        f"Law: the error is a mean over all data, so a label counts as often as it occurs: E[(x − E[x | k])²] = {truth:.3f}; you return {least:.3f}.")
+    assert abs(ask(torch.arange(12))[1]) < 1e-6, "Law: a label for each datum says everything, and no error is left."
+
+
+@check.exercise("agreement", hint="(x - x.T).sign(), of shape (n, n), is 1 where the row has the larger x; multiply it by the same of z, sum, and divide by n (n − 1).")
+def check_agreement(answer) -> None:
+    def value(z: torch.Tensor, x: torch.Tensor) -> float:
+        found = answer(z, x)
+        assert isinstance(found, (int, float, torch.Tensor)) and torch.as_tensor(found).numel() == 1, "Shape: return one number."
+        return float(found)
+
+    x, z = _noise(20, 8), _noise(20, 9)
+    same = value(x.exp(), x)
+    assert abs(same - 19 / 20) > 1e-4, "Law: a datum with itself is no pair; divide by the n (n − 1) pairs of two different ones."
+    assert abs(same - 1) < 1e-4, f"Law: only the order counts: where a larger x always has a larger z the agreement is 1, straight line or not; you return {same:.3f}."
+    turned = value(-x, x)
+    assert abs(turned - 1) < 1e-4, f"Law: an order that is turned round can be read as well: agreement 1 again, not {turned:.3f}."
+    third = value(torch.tensor([[1.0], [3.0], [2.0]]), torch.tensor([[1.0], [2.0], [3.0]]))
+    assert abs(third - 1 / 3) < 1e-4, f"Law: of three pairs two have the same order and one the other: (2 − 1) / 3 = 0.333; you return {third:.3f}."
+    truth = abs(float(kendalltau(z.numpy().ravel(), x.numpy().ravel()).statistic))
+    assert abs(value(z, x) - truth) < 1e-4, f"Law: |same − opposite| / all pairs is {truth:.3f} for these 20; you return {value(z, x):.3f}."
+
+
+@check.exercise("moved", hint="def new_decode(z): return decode((z - shift) / scale). What the encoder does last, the decoder undoes first.")
+def check_moved(answer) -> None:
+    x = _noise(30, 10)
+    for scale, shift in ((1.0, 3.0), (-2.0, 0.5)):
+        pair = answer(torch.sinh, torch.tanh, scale, shift)
+        assert isinstance(pair, tuple) and len(pair) == 2 and all(map(callable, pair)), "Shape: return two functions, the new encoder and the new decoder."
+        encode, decode = pair
+        codes = encode(x)
+        assert isinstance(codes, torch.Tensor) and codes.shape == x.shape, f"Shape: the new encoder maps {tuple(x.shape)} to {tuple(x.shape)}."
+        assert torch.allclose(codes, scale * torch.sinh(x) + shift, atol=1e-4), (
+            f"Law: the new code is scale · ẑ + shift, first scaled and then shifted; with scale {scale:g} and shift {shift:g} yours is not.")
+        rebuilt = decode(codes)
+        assert torch.allclose(rebuilt, torch.tanh(torch.sinh(x)), atol=1e-4), (
+            "Law: every reconstruction stays as it was, so the new decoder takes the move back: (z − shift) / scale, and then decodes.")
 
 
 @check.exercise("normal_to_latent", hint="Φ turns noise into a rank between 0 and 1 (torch.special.ndtr); a quantile function turns a rank into a value.")
@@ -84,6 +147,20 @@ def check_ba_step(answer) -> None:
     assert abs(new.sum() - 1) < 1e-9, f"Law: the new q must sum to 1; it sums to {new.sum():.4f}."
     assert not np.allclose(new, q), "Law: q did not move, though it is not yet the best one."
     assert np.allclose(new, blahut_arimoto_step(q, p, kernel)[0]), "Law: the values differ from q(x̂) Σ p(x) k(x, x̂) / Σ q k."
+
+
+def absolute_target(constant: float | None = None) -> Figure:
+    """The mean of |x − c| against c, and where the constant stands on it; without a number there is nothing to show yet."""
+    figure = new_figure(7, 3)
+    axes = figure.add_subplot(xlabel="c", ylabel="mean of |x − c|", title="target: your dot at the lowest place", xlim=(-4, 3), ylim=(1, 5))
+    if constant is None:
+        axes.text(-0.5, 3, "no number yet", ha="center")
+        return figure
+    c = np.linspace(-4, 3, 141)
+    axes.plot(c, _absolute(c), color=PALETTE["encode_line"], label="mean of |x − c|")
+    axes.plot(constant, _absolute(constant), MARKER["output_x_hat"], color=PALETTE["output_x_hat"], label=f"yours: {_absolute(constant):.3f}")
+    axes.legend()
+    return figure
 
 
 def pairing_target() -> Figure:
@@ -137,6 +214,11 @@ def _noise(n: int, seed: int) -> torch.Tensor:
 
 
 def _excess(c: float) -> float:
+    """How much the mean of |x − c| is above its least value."""
+    return float(_absolute(c)) - float(_absolute(float(Mixture().quantile(np.array(0.5)))))
+
+
+def _absolute(c: Values) -> Values:
+    """The mean of |x − c| over the mixture, for each c."""
     x, p = Mixture().quadrature(200)
-    mean = lambda at: float(p @ np.abs(x - at))
-    return mean(c) - mean(float(Mixture().quantile(np.array(0.5))))
+    return np.abs(x - np.asarray(c, float)[..., None]) @ p

@@ -228,18 +228,64 @@ claim("latents.relapse_end_spread", relapse.outputs[-1].std(), below=0.15)
 # ## 7 · Exercise: another loss, another average
 #
 # **Difficulty: easy. Time: 5 minutes.** Suppose the decoder of section 2 were trained with the *absolute* error $|g(z) - x|$ instead.
-# To which number would it collapse? Give a number for our mixture (a tolerance of 0.1 is fine; `mixture.quantile` may help).
+# To which number would it collapse? Give a number for our mixture (a tolerance of 0.1 is fine; `mixture.quantile` may help). The target figure below the check has your number as a dot, at the lowest place of the curve.
 
 # %%
-my_constant = ...
+from course_lib.latents.exercises import absolute_target
+
 ### BEGIN SOLUTION
 # stub: my_constant = None  # a number
 import numpy as np
 
-my_constant = float(mixture.quantile(np.array(0.5)))  # the median
+my_constant = float(Mixture().quantile(np.array(0.5)))  # the median
 ### END SOLUTION
-
 check.absolute_error(my_constant)
+absolute_target(my_constant)
+
+# %% [markdown]
+# ### Exercise: what is one bit worth?
+#
+# **Difficulty: medium. Time: 15 minutes.** Between no information (section 2) and all of it (section 6) there is *some*. Tell the decoder a **label** $k$ that goes with $x$ and takes only a few values. By section 4 it will answer with the
+# conditional mean $\mathbb E[x \mid k]$. Write `my_best(label, x)`: `label` `(n,)` holds whole numbers from 0 to $K - 1$, `x` is `(n,)`. Return the best output for each label, `(K,)`, and the least mean squared error that a decoder can reach if it sees nothing but the label.
+#
+# **Predict first:** the label says on which side of 0 the datum lies, one bit. How much of $\operatorname{Var}(x)$ will be left: a half, a quarter, less? The target figure: a decoder is trained with $z$'s whose sign is that of $x$, and its loss falls to your line.
+
+# %%
+def my_best(label, x):
+    ### BEGIN SOLUTION
+    # stub: return x.mean().expand(int(label.max()) + 1), x.var(correction=0)  # as if the label said nothing
+    outputs = torch.stack([x[label == k].mean() for k in range(int(label.max()) + 1)])
+    return outputs, (x - outputs[label]).square().mean()
+    ### END SOLUTION
+
+
+check.best_outputs(my_best)
+
+# %%
+def by_sign(z, x):
+    """z keeps its size and takes the sign of x."""
+    return torch.where(x > 0, z.abs(), -z.abs())
+
+
+told, told_history = train_decoder(x, by_sign, epochs=400)
+outputs, least = my_best((x > 0).squeeze(1).long(), x.squeeze(1))
+loss_figure({"decoder, told the sign": told_history["loss"]}, floor=float(least), floor_name="your least error")
+
+# %%
+decoder_figure(by_sign(noise, x), x, z, told.decode(z).detach(), mixture, pairing="by sign")
+
+# %%
+low, high = told.decode(torch.tensor([[-1.0], [1.0]])).flatten().tolist()
+claim("latents.sign_output_low", low, above=-2.1, below=-1.8)
+claim("latents.sign_output_high", high, above=1.85, below=2.15)
+
+# %% tags=["solution-only"]
+claim("latents.sign_share_left", least / variance, above=0.1, below=0.2)
+claim("latents.sign_loss_ratio", torch.tensor(told_history["loss"][-1000:]).mean() / least, above=0.95, below=1.15)
+
+# %% [markdown]
+# One bit, two end points: $g(-1)$ = {{latents.sign_output_low:.2f}} and $g(1)$ = {{latents.sign_output_high:.2f}}, the two conditional means. {{latents.sign_share_left:.0%}} of the variance is left. The loss settles at {{latents.sign_loss_ratio:.2f}} times the least error: no
+# continuous network can jump at 0, so it gives away a little there. This is a bottleneck of one bit. It keeps the side and loses the place within the side; notebook 03 asks for the best bottleneck of any size, and Part III builds its codes from such labels.
 
 # %% [markdown]
 # ## 8 · Failure gallery: three cures that do not cure

@@ -72,6 +72,42 @@ autoencoder_figure(fresh, z_hat, x_hat, z, generated, mixture, latent=(-reach, r
 #
 # Now look right. The prior's blue bump sits where the encoder hardly ever goes, in the gap between the two groups of codes, and the decoder turns it into
 # one bump of numbers that are rare in the data.
+#
+# ### Exercise: measure the order
+#
+# **Difficulty: easy. Time: 10 minutes.** "It found the rank pairing" should be a number. Two data and their two codes stand in the same order or in the opposite one. Write `my_agreement(z, x)`, both `(n, 1)` and without equal values: the number of pairs in the same order
+# minus the number in the opposite order, over the number of all pairs, and without its sign, because a decoder can read an order that is turned round as well. (This is the absolute value of Kendall's τ.)
+#
+# **Predict first:** what will the random pairs of notebook 01 have? The target: 1.00 for pairs by rank and for the autoencoder, and next to nothing for random pairs.
+
+# %%
+from course_lib.latents.exercises import check
+
+
+def my_agreement(z, x):
+    ### BEGIN SOLUTION
+    # stub: return 0.0  # no order at all
+    same = (z - z.T).sign() * (x - x.T).sign()  # (n, n): 1 same, -1 opposite, 0 for a datum with itself
+    return float(same.sum().abs()) / (len(z) * (len(z) - 1))
+    ### END SOLUTION
+
+
+check.agreement(my_agreement)
+
+# %%
+from course_lib.latents.recipe import rank_pairing
+
+noise = torch.randn(2000, 1, generator=torch.Generator().manual_seed(0))
+agreements = {name: my_agreement(latent, fresh) for name, latent in
+              {"random pairs": noise, "pairs by rank": rank_pairing(noise, fresh), "autoencoder": z_hat}.items()}
+print(*(f"{name}: {value:.2f}" for name, value in agreements.items()), sep="\n")
+
+# %% tags=["solution-only"]
+claim("latents.random_agreement", agreements["random pairs"], above=-1e-9, below=0.05)
+claim("latents.ae_agreement", agreements["autoencoder"], above=0.999)
+
+# %% [markdown]
+# Random pairs have {{latents.random_agreement:.2f}}, the autoencoder {{latents.ae_agreement:.2f}}: it did by itself what we had to do by hand.
 
 # %% [markdown]
 # ## 3 · The codes are not the prior
@@ -102,6 +138,40 @@ for seed in (1, 2):
 
 # %% [markdown]
 # The place and the scale of the codes change from seed to seed, and the miss stays.
+#
+# ### Exercise: move the codes
+#
+# **Difficulty: medium. Time: 10 minutes.** The codes may lie anywhere. Prove it without any training: write `my_moved(encode, decode, scale, shift)`, which takes two functions and returns two. The new encoder's codes are $\text{scale} \cdot \hat z + \text{shift}$, and with the new decoder every
+# reconstruction stays as it was.
+#
+# **Predict first:** we move the left group of codes to 0, then the right one. What will the prior generate? The target: the same error three times, and three histograms at three places.
+
+# %%
+def my_moved(encode, decode, scale, shift):
+    ### BEGIN SOLUTION
+    # stub: return encode, decode  # not moved yet
+    return lambda x: scale * encode(x) + shift, lambda z: decode((z - shift) / scale)
+    ### END SOLUTION
+
+
+check.moved(my_moved)
+
+# %%
+made, errors = {"as trained": generated}, {"as trained": squared_error(x_hat, fresh)}
+with torch.no_grad():
+    for side, group in {"left": fresh < 0, "right": fresh > 0}.items():
+        encode, decode = my_moved(autoencoder.encode, autoencoder.decode, 1.0, -z_hat[group].mean().item())
+        made[f"{side} group at 0"], errors[f"{side} group at 0"] = decode(z), squared_error(decode(encode(fresh)), fresh)
+print(*(f"{name}: error {error:.2e}" for name, error in errors.items()), sep="\n")
+generation_figure(made, mixture)
+
+# %% tags=["solution-only"]
+claim("latents.ae_moved_mse", max(errors.values()), below=0.02)
+claim("latents.ae_moved_left", made["left group at 0"].mean(), above=-2.5, below=-1.5)
+claim("latents.ae_moved_right", made["right group at 0"].mean(), above=1.5, below=2.5)
+
+# %% [markdown]
+# Three autoencoders with the same error of {{latents.ae_moved_mse:.1g}}, which the loss cannot tell apart. One generates around {{latents.ae_moved_left:.2f}}, one around {{latents.ae_moved_right:.2f}}, and the one that was trained in between. Where its codes lie is an accident of its start.
 
 # %% [markdown]
 # ## 4 · Slide through the training
@@ -144,12 +214,9 @@ explorer.still()
 #
 # with $\Phi$ the distribution function of $\mathcal N(0, 1)$ and $F_{\hat z}^{-1}$ the quantile function of the codes.
 #
-# Write `normal_to_latent(noise, z_hat)`: `noise` is `(m, 1)`, `z_hat` is `(n, 1)`; return `(m, 1)`.
+# Write `normal_to_latent(noise, z_hat)`: `noise` is `(m, 1)`, `z_hat` is `(n, 1)`; return `(m, 1)`. In the target figure, below the check, the red outline (your mapped noise) lies on the orange area, and the violet one is the unmapped noise of section 2.
 
 # %%
-from course_lib.latents.exercises import check
-
-
 def normal_to_latent(noise, z_hat):
     ### BEGIN SOLUTION
     # stub: return noise  # unchanged: decodes the prior as it is
@@ -158,9 +225,6 @@ def normal_to_latent(noise, z_hat):
 
 
 check.normal_to_latent(normal_to_latent)
-
-# %% [markdown]
-# The target figure: the red outline (your mapped noise) lies on the orange area, and the violet one is the unmapped noise of section 2.
 
 # %%
 with torch.no_grad():

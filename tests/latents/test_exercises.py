@@ -18,6 +18,47 @@ def one_argsort(z, x):
     return z.sort(dim=0).values[x.squeeze(1).argsort()]
 
 
+def best(label, x):
+    outputs = torch.stack([x[label == k].mean() for k in range(int(label.max()) + 1)])
+    return outputs, (x - outputs[label]).square().mean()
+
+
+def by_sums(label, x):
+    counts, sums = torch.bincount(label), torch.bincount(label, weights=x.double())
+    return (sums / counts).float(), float(x.double().square().mean() - (sums**2 / counts).sum() / len(x))
+
+
+def labels_alike(label, x):
+    """Every label counts the same, however often it occurs."""
+    outputs = best(label, x)[0]
+    return outputs, torch.stack([x[label == k].var(correction=0) for k in range(len(outputs))]).mean()
+
+
+def medians(label, x):
+    outputs = torch.stack([x[label == k].median() for k in range(int(label.max()) + 1)])
+    return (outputs, best(label, x)[1]) if len(outputs) > 1 else best(label, x)
+
+
+def agreement(z, x):
+    same = (z - z.T).sign() * (x - x.T).sign()
+    return same.sum().abs() / (len(z) * (len(z) - 1))
+
+
+def counted(z, x):
+    pairs = [(i, j) for i in range(len(z)) for j in range(i)]
+    return abs(sum(1 if (z[i] > z[j]) == (x[i] > x[j]) else -1 for i, j in pairs)) / len(pairs)
+
+
+def of_ranks(z, x):
+    """Spearman's correlation: of ranks, not of pairs."""
+    z, x = (value.squeeze(1).argsort().argsort().float() for value in (z, x))
+    return torch.corrcoef(torch.stack([z, x]))[0, 1].abs()
+
+
+def moved(encode, decode, scale, shift):
+    return lambda x: scale * encode(x) + shift, lambda z: decode((z - shift) / scale)
+
+
 def by_quantile(noise, z_hat):
     return torch.quantile(z_hat, torch.special.ndtr(noise).squeeze(1)).unsqueeze(1)
 
@@ -46,6 +87,9 @@ def normalised(q):
 RIGHT = {
     "rank_pairing": [pairing],
     "absolute_error": [float(Mixture().quantile(np.array(0.5)))],
+    "best_outputs": [best, by_sums],
+    "agreement": [agreement, counted],
+    "moved": [moved],
     "normal_to_latent": [by_quantile, nearest_rank],
     "kl": [kl, lambda mu, log_var: -0.5 * (1 + log_var - mu.square() - log_var.exp()).sum(1)],
     "threshold": [(2.0, 2.6), [2.0, 2.9]],
@@ -62,6 +106,26 @@ WRONG = [
     ("absolute_error", Mixture().mean, "the minimiser of the *squared* error"),
     ("absolute_error", -2.0, "above its minimum"),  # the mode
     ("absolute_error", 0.0, "above its minimum"),
+    ("best_outputs", lambda label, x: (x.mean().expand(int(label.max()) + 1), x.var(correction=0)), "come with this label, and of no others"),  # the stub
+    ("best_outputs", lambda label, x: best(label, x)[0], "return two things"),
+    ("best_outputs", lambda label, x: (x, 0.0), "1 labels have 1 outputs"),
+    ("best_outputs", lambda label, x: (best(label, x)[0], (x - best(label, x)[0][label]).square()), "the least error is one number"),
+    ("best_outputs", lambda label, x: (best(label, x)[0], 12 / 11 * best(label, x)[1]), "not n − 1"),
+    ("best_outputs", lambda label, x: (best(label, x)[0], best(label, x)[1].sqrt()), "Var(x) = "),
+    ("best_outputs", medians, "the mean of the x that come with this label"),
+    ("best_outputs", labels_alike, "a label counts as often as it occurs"),
+    ("agreement", lambda z, x: 0.0, "only the order counts"),  # the stub
+    ("agreement", lambda z, x: (z - z.T).sign() * (x - x.T).sign(), "return one number"),
+    ("agreement", lambda z, x: torch.corrcoef(torch.cat([z, x], 1).T)[0, 1].abs(), "straight line or not"),  # Pearson's
+    ("agreement", lambda z, x: agreement(z, x) * (len(z) - 1) / len(z), "with itself is no pair"),
+    ("agreement", lambda z, x: ((z - z.T).sign() * (x - x.T).sign()).sum() / (len(z) * (len(z) - 1)), "turned round can be read as well"),
+    ("agreement", of_ranks, "(2 − 1) / 3 = 0.333"),
+    ("moved", lambda encode, decode, scale, shift: (encode, decode), "the new code is scale"),  # the stub
+    ("moved", lambda encode, decode, scale, shift: scale * encode(torch.zeros(3, 1)) + shift, "return two functions"),
+    ("moved", lambda encode, decode, scale, shift: (lambda x: scale * (encode(x) + shift), moved(encode, decode, scale, shift)[1]), "first scaled and then shifted"),
+    ("moved", lambda encode, decode, scale, shift: (moved(encode, decode, scale, shift)[0], decode), "every reconstruction stays"),
+    ("moved", lambda encode, decode, scale, shift: (moved(encode, decode, scale, shift)[0], lambda z: decode(z / scale - shift)), "(z − shift) / scale"),
+    ("moved", lambda encode, decode, scale, shift: (moved(encode, decode, scale, shift)[0], lambda z: (decode(z) - shift) / scale), "and then decodes"),
     ("normal_to_latent", lambda noise, z_hat: noise, "60 % of the mapped noise"),  # the stub
     ("normal_to_latent", lambda noise, z_hat: by_quantile(noise, z_hat).squeeze(1), "Shape: expected (500, 1)"),
     ("normal_to_latent", lambda noise, z_hat: by_quantile(-noise, z_hat), "a larger noise must be mapped to a larger"),

@@ -45,6 +45,7 @@ DRAW = {
     "film_figure": lambda: moving.film_figure(EPOCHS, Z, FILM, WORLD, 4),
     "BetaPicture": lambda: moving.BetaPicture(VIEW, WORLD, CURVE).figure,
     "TrainingPicture": lambda: moving.TrainingPicture(EPOCHS, Z, FILM, WORLD).figure,
+    "absolute_target": lambda: exercises.absolute_target(-1.0),
     "pairing_target": pairing_target,
     "kl_target": kl_target,
     "ba_target": ba_target,
