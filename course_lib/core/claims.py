@@ -39,7 +39,7 @@ def claim(key: str, value: float, *, above: float = -math.inf, below: float = ma
 
 
 def quotable(folder: Path = DATA) -> dict[str, float | str]:
-    """Every number that prose may quote: claims by key, `minutes.NOTEBOOK`, and `runs.NAME.KEY`."""
+    """Every number that prose may quote: claims by key, `minutes.NOTEBOOK`, `runs.NAME.KEY`, and of shipped weights `cards.NAME.METRIC`."""
     numbers: dict[str, float | str] = {}
     for key, row in _read(folder / "claims.json").items():
         numbers[key] = row["value"]
@@ -48,6 +48,9 @@ def quotable(folder: Path = DATA) -> dict[str, float | str]:
     for path in sorted((folder / "runs").glob("*.json")):
         for key, value in _read(path).get("measured", {}).items():
             numbers[f"runs.{path.stem}.{key}"] = value
+    for path in sorted((folder / "weights").glob("*.json")):
+        metrics = _read(path).get("metrics", {})  # a family of models has lists, which no sentence quotes
+        numbers |= {f"cards.{path.stem}.{name}": value for name, value in metrics.items() if not isinstance(value, list)}
     return numbers
 
 
