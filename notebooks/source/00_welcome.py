@@ -110,22 +110,13 @@ claim("welcome.slots", slots.slots.value, above=6.5, below=7.5)
 #
 # An exercise is a cell with a placeholder. **Run All never stops at it**: the placeholder does something harmless. The check tells you first whether the *shape* is right, then whether the *law* holds, and then that you are done.
 #
+# ### Exercise: nats and bits
+#
 # **Difficulty: trivial. Time: 1 minute.** How many bits is one nat? Replace the placeholder by a number. The target figure is a green bar of height 1: your answer divided by the truth.
 
 # %%
-from course_lib.core.exercises import Checks
+from course_lib.latents.exercises_welcome import bits_target, bounds_target, check, plane_target
 
-check = Checks()
-
-
-@check.exercise("bits_per_nat", hint="a nat is log base e, a bit is log base 2.")
-def _(answer):
-    assert isinstance(answer, (int, float)), "Shape: give one number."
-    assert answer > 1, "Law: e is larger than 2, so a nat is more than a bit."
-    assert abs(answer - 1.442695) < 0.01, "Law: how many times must you double to multiply by e?"
-
-
-# %%
 ### BEGIN SOLUTION
 # stub: bits_per_nat = 1.0
 import math
@@ -133,24 +124,46 @@ import math
 bits_per_nat = 1 / math.log(2)
 ### END SOLUTION
 check.bits_per_nat(bits_per_nat)
+bits_target(bits_per_nat)
+
+# %% [markdown]
+# ### Exercise: read the plane
+#
+# **Difficulty: easy. Time: 3 minutes.** The picture that comes back in every part has **distortion** to the right and **rate** upward, and each model is one point in it. A model is *beaten* if another one is at least as good on both axes and better on one: nobody would take it. Which of the six
+# are beaten? Give their letters, like `"AB"`. The target: they are crossed out, and from A on each step along the others goes to the left and up. Who wants to lose less must pay more.
 
 # %%
-from course_lib.core.style import PALETTE, new_figure
+### BEGIN SOLUTION
+# stub: my_beaten = ""  # letters
+my_beaten = "CE"  # B pays less than C and loses less; D loses as much as E and pays less
+### END SOLUTION
+check.beaten(my_beaten)
+plane_target(my_beaten)
 
-figure = new_figure(6, 1.4)
-axes = figure.add_subplot(xlim=(0, 1.5), xlabel="your answer / the truth", yticks=[])
-axes.barh(0, bits_per_nat * 0.693147, color=PALETTE["latent_z_hat"])
-axes.axvline(1, color="black", linestyle=":")
-figure
+# %% [markdown]
+# ### Exercise: a claim that can fail
+#
+# **Difficulty: easy. Time: 3 minutes.** Make a claim of your own: between which two numbers, at most 0.2 apart, lies the rate at β = 1 in *bits*? Section 4 has it in nats. A claim between 0 and 100 would be true, and would say nothing. The target: the green mark, which is measured, lies on your bar.
+
+# %%
+### BEGIN SOLUTION
+# stub: my_bounds = (0.0, 2.0)  # (low, high)
+my_bounds = (0.85 * bits_per_nat, 0.98 * bits_per_nat)
+### END SOLUTION
+check.bounds(my_bounds)
+bounds_target(my_bounds)
 
 # %% [markdown]
 # ## 6 · Which way to go
 #
 # | you have | take | and leave |
 # | --- | --- | --- |
-# | 45 minutes | this notebook, then sections 3, 4 and 5 of 03 with the slider | derivations and exercises |
-# | 90 minutes | 01 and 03, with the exercises "pair by rank" and "bracket a threshold"; the sliders of 04 and 05 | 02 after class |
+# | 45 minutes | notebook 00, then sections 3, 4 and 5 of 03 with the slider | derivations and exercises |
+# | 90 minutes | 01 and 03, with "pair by rank" and "bracket a threshold"; the sliders of 04 and 05 | 02, for after class |
+# | a day | the overview, then of each part its lecture, a slider and two exercises | 02 and 09, and most exercises |
 # | a term | one notebook a week with all exercises; the lecture of each part before its first notebook | nothing |
+#
+# The timetable of each route, minute by minute, is in [the teaching kit](../slides/TEACHING.md).
 #
 # How long the notebooks run, from top to bottom on two CPU cores (the work in between is yours):
 #
