@@ -64,6 +64,8 @@ def test_check_says_what_is_stale_and_writes_nothing(course, monkeypatch, capsys
     monkeypatch.setattr(kit.CourseMap, "read", lambda: course)
     monkeypatch.setattr(kit, "ROOT", tmp_path)
     monkeypatch.setattr(kit, "MAP", tmp_path / "MAP.md")
+    monkeypatch.setattr(kit, "TEACHING", tmp_path / "TEACHING.md")
+    kit.TEACHING.write_text("All of it by hand.\n", encoding="utf-8")
     assert kit.main(["--check"]) == 1 and "stale: MAP.md" in capsys.readouterr().out
     assert not (tmp_path / "MAP.md").exists()
     assert kit.main([]) == 0 and (tmp_path / "MAP.md").read_text(encoding="utf-8") == course.markdown()
