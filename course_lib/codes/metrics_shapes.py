@@ -4,9 +4,11 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from einops import einsum
+from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import center_of_mass, find_objects, label
 from torch import Tensor
+from torch.nn.functional import max_pool2d, one_hot
 
 from course_lib.codes.metrics import share
 from course_lib.slots.scenes import COLOURS, Inside, Shapes
@@ -82,3 +84,23 @@ def _overlap(spot: Bool[np.ndarray, "height width"], inside: Inside, y: float, x
     rows, columns = (torch.arange(n, dtype=torch.float32) for n in spot.shape)
     drawn = inside((columns[None] - x) / radius, (rows[:, None] - y) / radius).numpy()
     return float((spot & drawn).sum() / (spot | drawn).sum())
+
+
+def rims(ids: UInt8[Tensor, "batch height width"], reach: int = 2) -> Bool[Tensor, "batch height width"]:
+    """The pixels that have one of another owner within `reach` pixels, in rows and columns. ids: who owns a pixel."""
+    owner, window = ids[:, None].float(), (2 * reach + 1, 1, reach)  # size, step, frame of the pooling
+    return (max_pool2d(owner, *window) != -max_pool2d(-owner, *window)).squeeze(1)
+
+
+def colour_kept(drawn: Float[Tensor, "batch 3 height width"], coded: Float[Tensor, "batch 3 height width"],
+                ids: UInt8[Tensor, "batch height width"], least: int = 40) -> float:
+    """How much of what differs in colour from object to object is still there: R² = 1 − Σ‖ĉ − c‖² / Σ‖c − c̄‖².
+
+    c and ĉ are an object's mean colours over its own pixels in `drawn` and `coded`; ids: 0 for the background, n for object n.
+    Only objects of more than `least` pixels count.
+    """
+    owners = one_hot(ids.long()).float()
+    many = owners.sum((1, 2))
+    many[:, 0] = 0  # the background is no object
+    true, found = (einsum(owners, images, "b h w object, b c h w -> b object c")[many > least] / many[many > least][:, None] for images in (drawn, coded))
+    return float(1 - (found - true).square().sum() / (true - true.mean(0)).square().sum())

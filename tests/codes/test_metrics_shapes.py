@@ -5,7 +5,7 @@ import torch
 from scipy.ndimage import binary_dilation
 from torch.nn.functional import avg_pool2d, one_hot
 
-from course_lib.codes.metrics_shapes import SPECK, read_shapes, readable, share_readable, touching
+from course_lib.codes.metrics_shapes import SPECK, colour_kept, read_shapes, readable, rims, share_readable, touching
 from course_lib.slots.scenes import COLOURS, MultiDSprites, Shapes
 
 WORLD = Shapes(seed=3)
@@ -62,3 +62,25 @@ def test_objects_touch_if_one_that_is_made_a_pixel_larger_meets_another():
         objects = [picture == k for k in range(1, 7) if (picture == k).sum() >= SPECK]
         assert bool(touches) == any((binary_dilation(a) & b).any() for a in objects for b in objects if a is not b)
     assert 0.1 < found[40:].float().mean() < 0.9 and not found[:40].any()  # Shapes stay apart
+
+
+def test_rims_are_what_dilation_says():
+    ids = MultiDSprites(seed=1).batch(range(3))["ids"]
+    for reach in (1, 2):
+        near = [torch.stack([torch.as_tensor(binary_dilation(picture == owner, torch.ones(3, 3), reach)) for owner in ids.unique()]).sum(0) > 1
+                for picture in ids]
+        assert torch.equal(rims(ids, reach), torch.stack(near))
+
+
+def test_colour_kept_is_a_share_of_the_variance():
+    scenes = MultiDSprites(seed=1).batch(range(20))
+    drawn, ids = scenes["image"], scenes["ids"]
+    assert colour_kept(drawn, drawn, ids) == 1
+    mixed = drawn.clone()
+    mixed[(ids == 0)[:, None].expand_as(drawn)] = 0.3  # another background is no object's colour
+    assert colour_kept(drawn, mixed, ids) == 1
+    large = [(scene, owner) for scene in range(20) for owner in range(1, int(ids.max()) + 1) if (ids[scene] == owner).sum() > 40]
+    mean = torch.stack([drawn[scene][:, ids[scene] == owner].mean(1) for scene, owner in large]).mean(0)
+    grey = mean[None, :, None, None].expand_as(drawn)
+    assert abs(colour_kept(drawn, grey, ids)) < 1e-5  # who says the mean keeps nothing
+    assert colour_kept(drawn, (drawn + grey) / 2, ids) == pytest.approx(0.75, abs=1e-5)
