@@ -5,6 +5,7 @@ Only core ipywidgets, with what versions 7 and 8 share, so that an explorer work
 
 import html
 import io
+from time import perf_counter
 
 import ipywidgets as widgets
 import numpy as np
@@ -12,6 +13,9 @@ from IPython.display import display
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from PIL import Image
+
+MOMENT = 0.5  # seconds; a control whose last move took longer says beforehand that it is computing
+BUSY = '<p role="status" style="line-height:1.4">still computing …</p>'
 
 
 class FastFigure:
@@ -48,10 +52,14 @@ class Explorer:
     A subclass builds its figure and controls, calls `super().__init__`, and writes `update`, which moves the artists to
     the controls' values and returns the line of text. Each control becomes an attribute: `explorer.beta.value = 3.0`
     does all that a hand does. An exception in `update` is shown in the explorer and raised, never swallowed.
+
+    A kernel that computes answers nobody. So where a frame will take longer than a `MOMENT`, judged by the last move of
+    the same control (before its first, by the first frame of all), the words say so before the computation begins.
     """
 
     def __init__(self, figure: Figure, moving: list[Artist], *extras: widgets.Widget, **controls: widgets.Widget):
         self.figure, self.controls = figure, controls
+        self._seconds: dict[widgets.Widget | None, float] = {}  # what the last move of each control took; None: the first frame
         self._fast = FastFigure(figure, moving)
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", object_fit="contain"))
         self.picture.add_class("explorer-picture")
@@ -78,12 +86,18 @@ class Explorer:
         raise NotImplementedError
 
     def _moved(self, change: dict | None = None) -> None:
+        control = change["owner"] if change else None
+        if self._seconds.get(control, self._seconds.get(None, 0.0)) > MOMENT:
+            self.words.value = BUSY
+        began = perf_counter()
         try:
             words = self.update()
             self.picture.value = self._fast.png()
         except Exception as error:
             self.words.value = f'<p role="alert">✗ {html.escape(f"{type(error).__name__}: {error}")}</p>'
             raise
+        finally:
+            self._seconds[control] = perf_counter() - began
         self.words.value = f'<p role="status" style="line-height:1.4">{words}</p>'
 
 

@@ -180,7 +180,7 @@ class Hand:
             now = self.picture(), self.words()
             if now != seen:
                 seen, since = now, time.monotonic()
-            elif time.monotonic() - since > still:
+            elif time.monotonic() - since > still and "still computing" not in now[1]:
                 return now
             self.page.wait_for_timeout(50)
         raise AssertionError("the explorer never came to rest")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_lib.core.explorer import Explorer, choice, stops
+from course_lib.core import explorer as module
+from course_lib.core.explorer import BUSY, MOMENT, Explorer, choice, stops
 from course_lib.core.style import new_figure
 
 
@@ -132,3 +133,66 @@ def test_a_subclass_must_say_what_it_shows():
         Explorer(new_figure(2, 2), [])
     with pytest.raises(NotImplementedError):
         Tiny().still()
+
+
+class Slow(Explorer):
+    """Its frames take as long as `clock` is told: no test waits."""
+
+    def __init__(self, clock: list[float], takes: float):
+        self.clock, self.takes = clock, takes
+        self.seen: list[str] = []  # what the words said while a frame was computed
+        super().__init__(new_figure(2, 2), [], beta=stops([1.0, 2.0, 3.0], "β"), loud=widgets.Checkbox(False, description="loud"))
+
+    def update(self) -> str:
+        self.seen.append(self.words.value)
+        self.clock[0] += self.takes
+        if self.beta.value == 3.0:
+            raise ValueError("too high")
+        return f"β is {self.beta.value:g}"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    told = [0.0]
+    monkeypatch.setattr(module, "perf_counter", lambda: told[0])
+    return told
+
+
+@pytest.fixture
+def slow(clock):
+    return Slow(clock, takes=10 * MOMENT)
+
+
+def test_a_slow_explorer_says_so_before_it_computes_and_then_what_it_found(slow):
+    told = []
+    slow.words.observe(lambda change: told.append(change["new"]), "value")
+    slow.beta.value = 2.0
+    assert slow.seen[-1] == BUSY and "still computing" in BUSY
+    assert told[0] == BUSY and "β is 2" in told[1] and len(told) == 2
+
+
+def test_the_next_move_is_judged_by_the_last_of_the_same_control(slow):
+    slow.takes = MOMENT / 2
+    slow.loud.value = True  # nothing is known of it yet but the first frame
+    slow.loud.value = False
+    slow.beta.value = 2.0
+    assert [words == BUSY for words in slow.seen[1:]] == [True, False, True]
+    slow.takes = 2 * MOMENT
+    slow.beta.value = 1.0
+    slow.loud.value = True
+    assert [words == BUSY for words in slow.seen[4:]] == [False, False]
+    slow.loud.value = False
+    assert slow.seen[-1] == BUSY
+
+
+def test_an_error_replaces_still_computing(slow):
+    with pytest.raises(ValueError):
+        slow.beta.value = 3.0
+    assert slow.seen[-1] == BUSY and "✗ ValueError" in slow.words.value
+
+
+def test_a_fast_explorer_never_says_it(clock):
+    fast = Slow(clock, takes=MOMENT / 2)
+    for value in (2.0, 1.0, 2.0):
+        fast.beta.value = value
+    assert len(fast.seen) == 4 and BUSY not in fast.seen
