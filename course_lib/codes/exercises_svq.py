@@ -16,6 +16,30 @@ check = Checks()
 NEAR = 1e-3  # bits
 
 
+@check.exercise("priced", hint="a code that is seldom used has a long name: (distances − weight · shares.clamp(min=1e-6).log()).argmin(1).")
+def check_priced(answer) -> None:
+    distances = torch.tensor([[1.0, 0.9, 3.0], [0.5, 0.8, 0.0], [2.0, 0.2, 0.3]])
+    shares = torch.tensor([0.75, 0.25, 0.0])
+
+    def chosen(weight: float, distances: Tensor = distances, shares: Tensor = shares) -> list[int]:
+        found = answer(distances, shares, weight)
+        assert isinstance(found, Tensor), "Return a tensor."
+        assert found.shape == (len(distances),), f"Shape: one code for each of {len(distances)} vectors, ({len(distances)},); got {tuple(found.shape)}."
+        assert not found.is_floating_point(), "Shape: a code is a whole number."
+        return found.tolist()
+
+    assert chosen(0.0) == [1, 2, 1], (
+        "Law: at weight 0 nothing is charged and the nearest code wins, used or not (mind 0 · ln 0, which is not a number).")
+    assert chosen(1.0)[0] == 0, "Law: of two codes that are about as near the more frequent one is cheaper to name, and wins."
+    assert chosen(1.0)[1] != 2, "Law: a code that was never used has no short name: −ln 0 is endless, so weight it with a very small share instead."
+    assert chosen(1e3) == [0, 0, 0], "Law: if only the price counts, all choose the most frequent code."
+    two = torch.tensor([0.5, 0.25])
+    pairs = torch.tensor([[0.6, 0.0], [0.8, 0.0]])  # the second code costs ln 2 = 0.693 nats more than the first
+    assert chosen(1.0, pairs, two) == [0, 1], (
+        "Law: to name a code of share p costs −ln p nats, so half the share costs 0.693 more; it wins only if it is nearer by more than that.")
+    assert chosen(2.0, 2 * pairs, two) == [0, 1], "Law: distance + weight · price: twice the weight and twice the distances change no choice."
+
+
 @check.exercise("information", hint="torch.bincount counts; codes * n_values + values is one number for each pair. H = −Σ p log2 p over what occurs.")
 def check_information(answer) -> None:
     a = torch.arange(8).repeat_interleave(6)  # 48 objects: 8 codes, each with 6 objects

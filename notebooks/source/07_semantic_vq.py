@@ -167,6 +167,59 @@ claim("codes.svq_alike_max", alike.max(), above=0.05, below=1.001)
 #
 # A codebook uses {{codes.svq_perplexity_min:.0f}} to {{codes.svq_perplexity_max:.0f}} of its 512 codes (perplexity). That is no accident, and no disease. With 512 codes and nothing that charges for them, a codebook fills up with synonyms. Our training sets a price, `rate_weight`: a code is chosen by its distance *plus* weight $\cdot \ln 1/p$, so of two codes that would do, the more frequent one wins, and the other dies out (entropy-constrained quantisation, Chou et al. 1989). Train with `model.rate_weight=0` to see the codebooks fill.
 #
+# ### Exercise: a word has its price
+#
+# **Difficulty: easy. Time: 10 minutes.** Write `my_choice(distances, shares, weight)`: `distances` (n, codes) are squared distances of n vectors to all codes of a codebook, `shares` (codes,) say how often each code is used, 0 to 1. Return for each vector the code with the least *distance − weight · ln share*, (n,). A code that was never used must not give
+# NaN: count its share as $10^{-6}$.
+#
+# **Predict first:** take the slots of 50 scenes and raise the weight from 0. What falls first, the bits or the picture? The target: at weight {{codes.svq_price_trained:.1f}}, that of the training, your choices are the model's own, all of them; and the figure below has a cliff and then a slope.
+
+# %%
+from course_lib.codes.exercises_svq import check
+
+
+def my_choice(distances, shares, weight):
+    ### BEGIN SOLUTION
+    # stub: return distances.argmin(1)  # every word is free
+    return (distances - weight * shares.clamp(min=1e-6).log()).argmin(1)
+    ### END SOLUTION
+
+
+check.priced(my_choice)
+
+# %%
+from course_lib.codes.generation import paint_codes
+from course_lib.slots.figures_attention import lines_figure
+
+quantizer, few = model.quantizer, scenes["image"][:50]
+shares = quantizer.uses / quantizer.uses.sum(1, keepdim=True)
+parts = out.encoded.slots[:50].detach().reshape(200, 4, 16)  # (slots, codebooks, numbers of a code)
+weights, bits, errors, same = (0.0, 0.02, 0.2, 0.5, 1.0, 2.0, 5.0), [], [], []
+for weight in weights:
+    chosen = [my_choice(torch.cdist(parts[:, book], quantizer.codebook[book]).square(), shares[book], weight) for book in range(4)]
+    chosen = torch.stack(chosen, 1).view(50, 4, 4)  # (scenes, slots, codebooks)
+    bits.append(float(entropy_bits(quantizer.counts(chosen)).sum()))
+    errors.append(float((paint_codes(model, chosen) - few).square().mean()))
+    same.append(float((chosen == out.encoded.codes.indices[:50]).float().mean()))
+    print(f"weight {weight:<4g} {bits[-1]:4.1f} bits a slot, error {errors[-1]:.1e}, {same[-1]:.0%} as the model chose")
+lines_figure(bits, {"weights 0 (right) to 5 (left)": errors}, "rate: entropy of the codes of a slot, bits", "distortion: squared error", "Words with a price")
+
+# %%
+claim("codes.svq_price_trained", quantizer.rate_weight, above=0.19, below=0.21)
+
+# %% tags=["solution-only"]
+claim("codes.svq_price_same", same[2], above=0.99)
+claim("codes.svq_price_free_bits", bits[0], above=20)
+claim("codes.svq_price_bits", bits[2], above=8, below=20)
+claim("codes.svq_price_free_mse", errors[0], above=0, below=1e-3)
+claim("codes.svq_price_mse", errors[2], above=0, below=1e-3)
+claim("codes.svq_price_dear_bits", bits[-1], above=0, below=10)
+claim("codes.svq_price_dear_mse", errors[-1], above=5e-3, below=0.1)
+
+# %% [markdown]
+# From right to left. Free words cost {{codes.svq_price_free_bits:.0f}} bits a slot; at the price of the training {{codes.svq_price_bits:.0f}} are enough, and the error stays as small as it was ({{codes.svq_price_free_mse:.0e}} and {{codes.svq_price_mse:.0e}}): what went were synonyms. Only when the price goes on rising do words fall away that mean something: at weight 5 there are {{codes.svq_price_dear_bits:.0f}} bits left, and the error is
+# {{codes.svq_price_dear_mse:.2f}}. It is the curve of notebook 03 again, with rate and distortion, on words.
+#
 # ## 5 · What does each slot say alone?
 #
 # Give the decoder one slot at a time. **Predict first:** what will the fourth slot paint?
@@ -174,7 +227,6 @@ claim("codes.svq_alike_max", alike.max(), above=0.05, below=1.001)
 # %%
 from course_lib.codes.editing import leave_out, spare_slots
 from course_lib.codes.figures_codes import versus_figure
-from course_lib.codes.generation import paint_codes
 from course_lib.codes.metrics import parse
 
 codes = objects.scenes[:100]  # (scenes, slots, codebooks)
@@ -209,7 +261,7 @@ claim("codes.svq_spare_twin", (alone["present"] & (alone["states"] == truth)).an
 # **Difficulty: medium. Time: 15 minutes.** Write `my_information(codes, values)`: two tensors (objects,) of whole numbers from 0 on; return $I$ in bits, from counts. The target figure shows four invented codebooks.
 
 # %%
-from course_lib.codes.exercises_svq import check, information_target
+from course_lib.codes.exercises_svq import information_target
 
 information_target()
 

@@ -30,6 +30,15 @@ def joint_without_room(codes, values):
     return entropy(codes) + entropy(values) - entropy(codes + values)
 
 
+def priced(distances, shares, weight):
+    return (distances - weight * shares.clamp(min=1e-6).log()).argmin(1)
+
+
+def by_sorting(distances, shares, weight):
+    costs = -torch.where(shares > 0, shares, 1e-9).log()
+    return torch.stack([(row / max(weight, 1e-9) + costs).argsort()[0] for row in distances])
+
+
 def exchange(codes, slot, donor, share, many):
     new, books = codes.clone(), share.argsort(descending=True)[:many]
     new[slot, books] = donor[books]
@@ -63,6 +72,16 @@ def every_slot(codes, slot, donor, share, many):
 
 
 WRONG = [
+    ("priced", lambda distances, shares, weight: distances.argmin(1), "the more frequent one is cheaper"),  # the stub
+    ("priced", lambda distances, shares, weight: 0, "Return a tensor"),
+    ("priced", lambda distances, shares, weight: (distances - weight * shares.clamp(min=1e-6).log()).argmin(0)[:2], "one code for each of 3 vectors"),
+    ("priced", lambda distances, shares, weight: (distances - weight * shares.clamp(min=1e-6).log()).amin(1), "a code is a whole number"),
+    ("priced", lambda distances, shares, weight: (distances - weight * shares.log()).argmin(1), "mind 0 · ln 0"),
+    ("priced", lambda distances, shares, weight: (distances + weight * shares.clamp(min=1e-6).log()).argmin(1), "the more frequent one is cheaper"),
+    ("priced", lambda distances, shares, weight: (distances - weight * shares).argmin(1), "costs −ln p nats"),  # the share, not its logarithm
+    ("priced", lambda distances, shares, weight: (distances - weight * shares.log().clamp(min=-9) * (shares > 0)).argmin(1), "−ln 0 is endless"),
+    ("priced", lambda distances, shares, weight: priced(distances, shares, weight / math.log(2)), "−ln p nats"),  # bits
+    ("priced", lambda distances, shares, weight: priced(distances, shares, weight**0.5 if weight < 100 else weight), "twice the weight"),
     ("information", lambda codes, values: 0.0, "tells all of it"),  # the stub
     ("information", lambda codes, values: codes, "one number"),
     ("information", lambda codes, values: float(information(codes, values)) * math.log(2), "bits, not nats"),
@@ -82,7 +101,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("name", "answer"), [("information", information), ("information", from_a_table),
-                                              ("exchange", exchange), ("exchange", one_by_one)])
+                                              ("priced", priced), ("priced", by_sorting), ("exchange", exchange), ("exchange", one_by_one)])
 def test_a_right_answer_passes(said, name, answer):
     assert 'data-check="ok"' in said(name, answer)
 
@@ -93,7 +112,7 @@ def test_a_wrong_answer_hears_its_law(said, name, answer, law):
     assert 'data-check="no"' in words and law in words and "Hint" in words
 
 
-@pytest.mark.parametrize("name", ["information", "exchange"])
+@pytest.mark.parametrize("name", ["priced", "information", "exchange"])
 @pytest.mark.parametrize("answer", [None, 3, "text", lambda *arguments: 1 / 0, lambda: None])
 def test_checks_never_raise(said, name, answer):
     assert 'data-check="ok"' not in said(name, answer)
