@@ -45,7 +45,7 @@ Numbers = dict[str, float | str]  # what prose may quote, by key
 YOUR_TURN = "# Your turn: what follows is only a placeholder."
 MARKER = re.compile(r"<!--=(?P<quote>[^>]+?)-->.*?<!--/-->", re.DOTALL)
 OURS = re.compile(r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/blob/"
-                  r"|git clone \S*github\.com/([\w.-]+/[\w.-]+)")
+                  r"|git clone \S*github\.com/([\w.-]+/[\w.-]+)|mybinder\.org/v2/gh/([\w.-]+/[\w.-]+)/")
 
 
 def course(root: Path = ROOT) -> dict[str, str]:
@@ -131,12 +131,13 @@ def refresh(text: str, numbers: Numbers) -> str:
 
 
 def relink(text: str, tool_course: dict[str, str]) -> str:
-    """Return markdown whose Colab, GitHub and clone addresses of the course name the repository of [tool.course]."""
+    """Return markdown whose Colab, Binder, GitHub and clone addresses of the course name the repository of [tool.course]."""
     repo, branch = tool_course["repo"], tool_course["branch"]
     for old in {name.removesuffix(".git") for pair in OURS.findall(text) for name in pair if name}:
         place = rf"(github(?:\.com)?/){re.escape(old)}"
         text = re.sub(rf"{place}/(blob|tree)/[^/\s)]+/", rf"\g<1>{repo}/\g<2>/{branch}/", text)
         text = re.sub(rf"{place}(?![\w-])", rf"\g<1>{repo}", text)
+        text = re.sub(rf"(mybinder\.org/v2/gh/){re.escape(old)}/[^?)\s]+", rf"\g<1>{repo}/{branch}", text)
     return text
 
 

@@ -91,6 +91,20 @@ def test_conda_gets_python_and_pip_and_pip_does_the_rest():
     assert pip == {"pip": ["-c constraints.txt", f"-e .[{','.join(EXTRAS)}]"]}
 
 
+def test_binder_installs_the_course_under_the_constraints_with_one_thread(checkout):
+    """As repo2docker does: pip, with the file in .binder, from the root; here a dry run without an index."""
+    shutil.copytree(ROOT / ".binder", checkout / ".binder")
+    shutil.copytree(ROOT / "course_lib", checkout / "course_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    done = run(sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--no-build-isolation", "--requirement",
+               ".binder/requirements.txt", cwd=checkout)
+    assert done.returncode == 0 and done.stdout.strip().endswith(f"Would install course-lib-{PROJECT['version']}"), done.stderr
+    assert "jupyterlab" in done.stdout
+    assert (checkout / ".binder/runtime.txt").read_text().strip() == f"python-{PROJECT['requires-python'].removeprefix('>=')}"
+    assert run(checkout / ".binder/start", "bash", "-c", "echo $OMP_NUM_THREADS").stdout == "1\n"
+
+
 def test_make_installs_every_extra_and_documents_every_target():
     assert f"setup/venv.sh .venv {','.join(EXTRAS)}\n" in MAKEFILE
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))

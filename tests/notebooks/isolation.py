@@ -6,6 +6,7 @@ any file that appears or changes in the checkout fails the test.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,11 +39,26 @@ def prefix() -> tuple[str, ...]:
     return ()
 
 
-def state_of_checkout() -> dict[Path, int]:
-    """Return the time of the last change of each file that belongs to the checkout."""
+def files_of_checkout() -> list[Path]:
+    """Return each file that belongs to the checkout, committed or new."""
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT,
                             capture_output=True, text=True, check=True).stdout
-    return {path: path.stat().st_mtime_ns for name in listed.split("\0")[:-1] if (path := ROOT / name).exists()}
+    return [path for name in listed.split("\0")[:-1] if (path := ROOT / name).exists()]
+
+
+def state_of_checkout() -> dict[Path, int]:
+    """Return the time of the last change of each file that belongs to the checkout."""
+    return {path: path.stat().st_mtime_ns for path in files_of_checkout()}
+
+
+def copy_checkout(folder: Path, branch: str = "main") -> None:
+    """Copy the checkout as it is now into `folder`, a git repository with one commit on `branch`."""
+    for path in files_of_checkout():
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    for command in (["init", "--quiet", "--initial-branch", branch], ["add", "--all"], ["commit", "--quiet", "--message", "copy"]):
+        subprocess.run(["git", "-c", "user.name=copy", "-c", "user.email=copy@localhost", *command], cwd=folder, check=True)
 
 
 def run_watched(*command: str, cwd: Path, limit: float = LIMIT, **environment: str) -> subprocess.CompletedProcess:

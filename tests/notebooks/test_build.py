@@ -148,11 +148,13 @@ def test_links_name_the_repository_of_pyproject(root):
 
 def test_relink_changes_our_addresses_and_no_others():
     text = ("git clone https://github.com/old/name && cd name; https://github.com/old/name/blob/main/README.md; "
-            "https://github.com/old/name-2; https://github.com/other/project/tree/main/x")
+            "https://github.com/old/name-2; https://github.com/other/project/tree/main/x; "
+            "(https://mybinder.org/v2/gh/old/name/main?urlpath=lab)")
     assert relink(text, COURSE) == (
         "git clone https://github.com/someone/somewhere && cd name; "
         "https://github.com/someone/somewhere/blob/trunk/README.md; "
-        "https://github.com/old/name-2; https://github.com/other/project/tree/main/x")
+        "https://github.com/old/name-2; https://github.com/other/project/tree/main/x; "
+        "(https://mybinder.org/v2/gh/someone/somewhere/trunk?urlpath=lab)")
 
 
 def test_refresh_is_stable():
