@@ -1,4 +1,4 @@
-"""Build every deck: slides/N_part.md -> slides/dist/N_part.html (one file, no network needed) and .pdf.
+"""Build every deck: slides/N_part.md -> slides/dist/N_part.html (one file, no network needed), .pdf and _handout.pdf.
 
     python slides/build.py [DECK.md ...]          (or: make slides)
 
@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import handout
 import marp
 from deck import Deck, LookUp, join, registered
 
@@ -31,7 +32,7 @@ from course_lib.core.paths import atomic
 def build(
     paths: Sequence[Path], out: Path, look_up: LookUp = registered, numbers: dict[str, float | str] | None = None
 ) -> list[Path]:
-    """Write NAME.html and NAME.pdf into `out` for every deck in `paths`, and return their paths.
+    """Write NAME.html, NAME.pdf and NAME_handout.pdf into `out` for every deck in `paths`, and return their paths.
 
     `look_up` finds figures and demos, `numbers` are what may be quoted (default: what the course measured).
     Raises `BadInput` with everything that is wrong with all decks, a line each; nothing is written then.
@@ -46,20 +47,31 @@ def build(
         texts = [page.read_text(encoding="utf-8") for page in pages]
         report([p for deck, text in zip(decks, texts, strict=True) for p in marp.problems_of(text, deck)])
         prints = convert(decks, Path(folder), "pdf")
-        for path in [*pages, *prints]:
+        made = [*pages, *prints, *hand_out(decks, Path(folder))]
+        for path in made:
             with atomic(out / path.name) as place:
                 place.write_bytes(path.read_bytes())
-    return [out / path.name for path in [*pages, *prints]]
+    return [out / path.name for path in made]
 
 
-def convert(decks: list[Deck], folder: Path, form: str) -> list[Path]:
-    """Let Marp write every deck as `form` ("html" or "pdf") into `folder`; return the paths."""
-    sources = [folder / form / deck.path.name for deck in decks]
+def convert(decks: list[Deck], folder: Path, form: str, template: str = "bespoke") -> list[Path]:
+    """Let Marp write every deck as `form` ("html" or "pdf") into `folder`, with one of its templates; return the paths."""
+    sources = [folder / f"{form}-{template}" / deck.path.name for deck in decks]
     sources[0].parent.mkdir()
     for source, deck in zip(sources, decks, strict=True):
-        source.write_text(join(deck.screen if form == "html" else deck.paper), encoding="utf-8")
-    report(marp.convert(sources, form))
+        source.write_text(join(deck.screen if (form, template) == ("html", "bespoke") else deck.paper), encoding="utf-8")
+    report(marp.convert(sources, form, "--template", template))
     return [source.with_suffix(f".{form}") for source in sources]
+
+
+def hand_out(decks: list[Deck], folder: Path) -> list[Path]:
+    """Print every deck with its notes into `folder`; return the paths."""
+    made = []
+    for deck, page in zip(decks, convert(decks, folder, "html", "bare"), strict=True):
+        made.append(page.with_name(f"{deck.path.stem}_handout.pdf"))
+        page.write_text(handout.handout_page(page.read_text(encoding="utf-8"), deck.path, deck.numbers), encoding="utf-8")
+        handout.print_page(page, made[-1])
+    return made
 
 
 def report(problems: list[str]) -> None:
@@ -70,7 +82,7 @@ def report(problems: list[str]) -> None:
 
 def main() -> int:
     here = Path(__file__).resolve().parent
-    parser = argparse.ArgumentParser(description="Build the decks: one HTML file and one PDF each.")
+    parser = argparse.ArgumentParser(description="Build the decks: one HTML file, one PDF and one handout each.")
     parser.add_argument("decks", nargs="*", type=Path, help="decks to build (default: all)")
     parser.add_argument("--out", type=Path, default=here / "dist", help="folder for the results (default: slides/dist)")
     arguments = parser.parse_args()

@@ -42,18 +42,25 @@ def install() -> None:
         raise BadInput(f"npm could not install Marp CLI {wanted}: {' '.join(done.stderr.split())[-300:]}")
 
 
-def convert(sources: list[Path], form: str) -> list[str]:
+def browser_command() -> list[str]:
+    """The browser that prints, as the beginning of a command. Raises `BadInput` if there is none."""
+    browser = find_browser()
+    if browser is None:
+        raise BadInput("no browser was found to print the PDF; install Chromium or Chrome, then build again.")
+    as_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return [browser, *(["--no-sandbox"] if as_root else [])]  # as root Chromium only starts without its sandbox
+
+
+def convert(sources: list[Path], form: str, *options: str) -> list[str]:
     """Write every Markdown file in `sources` as `form` ("html" or "pdf") beside itself; return Marp's complaints."""
     node, _, environment = node_and_npm()
-    command = [node, str(MARP / "marp-cli.js"), "--no-stdin", "--config-file", str(SLIDES / "marp.yml")]
+    command = [node, str(MARP / "marp-cli.js"), "--no-stdin", "--config-file", str(SLIDES / "marp.yml"), *options]
     if form == "pdf":
-        browser = find_browser()
-        if browser is None:
-            raise BadInput("no browser was found to print the PDF; install Chromium or Chrome, then build again.")
+        browser, *flags = browser_command()
         command += ["--pdf", "--pdf-outlines", "--browser", "chrome", "--browser-path", browser]
         command += ["--browser-timeout", "120"]
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            environment["CHROME_NO_SANDBOX"] = "1"  # as root Chromium only starts without its sandbox
+        if flags:
+            environment["CHROME_NO_SANDBOX"] = "1"
     done = subprocess.run([*command, *map(str, sources)], env=environment, capture_output=True, text=True)
     said = (done.stdout + done.stderr).splitlines()
     complaints = [f"Marp: {line.strip()}" for line in said if re.match(r"\s*\[\s*(WARN|ERROR)", line)]

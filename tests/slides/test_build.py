@@ -22,7 +22,7 @@ FIRST = "\n# One\n\n<!-- 0–1 min · hello -->\n"
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     paths = build([SAMPLE], tmp_path_factory.mktemp("dist"), look_up, NUMBERS)
-    return {path.suffix: path for path in paths}
+    return {path.name.removeprefix(SAMPLE.stem): path for path in paths}
 
 
 @pytest.fixture(scope="module")
