@@ -16,7 +16,7 @@ test-oldest:      # the widget tests at the floors of all ranges, which is what 
 	bash setup/venv.sh .venv-oldest test floors
 	.venv-oldest/bin/python -m pytest $(FLOOR_TESTS)
 
-slides: ready     # slides/dist/: each deck as one HTML file and a PDF
+slides: ready     # slides/dist/: each deck as one HTML file, a PDF and a handout with the notes
 	$(PY) setup/browser.py
 	$(PY) slides/build.py
 
@@ -24,14 +24,16 @@ release: ready    # dist/: one archive for a room without a network; a part: mak
 	$(PY) setup/browser.py
 	$(PY) -m setup.release $(ARGS)
 
-notebooks: ready  # both notebooks of every source in notebooks/source/
+notebooks: ready  # both notebooks of every source in notebooks/source/, and the lecturer's kit that follows from them
 	$(PY) -m notebooks.build write
+	$(PY) slides/kit.py
 
 links: ready      # after a change of [tool.course] in pyproject.toml: every badge and clone line
 	$(PY) -m notebooks.build links
 
 claims: ready     # run every solution; record claims, minutes and memory in data/; quote them anew
 	$(PY) -m notebooks.run claims
+	$(PY) slides/kit.py
 	$(PY) setup/pictures.py
 
 weights: ready    # train every shipped model again from its card
