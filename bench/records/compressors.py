@@ -147,7 +147,7 @@ def keep(rows: list[dict]) -> None:
     """The numbers that may be quoted are means over the seeds, MEASURE_WAY, and where there are several seeds their spread."""
     order = list(WAYS | HINTS)
     rows.sort(key=lambda each: (order.index(each["way"]), each["seed"]))
-    measured = {}
+    measured = {"trainings": len(rows), "failed": sum("failed" in each for each in rows)}
     for way in order:
         good = [each for each in rows if each["way"] == way and "failed" not in each]
         for name in (good[0] if good else {}):
@@ -158,7 +158,7 @@ def keep(rows: list[dict]) -> None:
     record = {"what": f"compressors after {EPOCHS * math.ceil(GRIDS / BATCH)} turns; measures of {JUDGED} fresh scenes; put_back and rebuilt: joint answers minus those of CLS alone",
               "command": "python bench/records/compressors.py", **machine(),
               "settings": {"epochs": EPOCHS, "batch_size": BATCH, "lr": LR, "n_critic": 5, "lambda_gp": 10.0, "wgan": 1.0, "ae": 1.0, "grids": GRIDS},
-              "failed": sum("failed" in each for each in rows), "measured": measured, "rows": rows}
+              "measured": measured, "rows": rows}
     with atomic(RECORD) as file:
         file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
@@ -177,6 +177,7 @@ def main() -> None:
                 rows.append(row(name, seed, world))
                 print(rows[-1], flush=True)
                 keep(rows)
+        keep(rows)
 
 
 if __name__ == "__main__":

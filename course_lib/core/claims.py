@@ -39,12 +39,13 @@ def claim(key: str, value: float, *, above: float = -math.inf, below: float = ma
 
 
 def quotable(folder: Path = DATA) -> dict[str, float | str]:
-    """Every number that prose may quote: claims by key, `minutes.NOTEBOOK`, `runs.NAME.KEY`, and of shipped weights `cards.NAME.METRIC`."""
+    """Every number that prose may quote: claims by key, `minutes.NOTEBOOK`, `memory.NOTEBOOK` in GB, `runs.NAME.KEY`, and of shipped weights `cards.NAME.METRIC`."""
     numbers: dict[str, float | str] = {}
     for key, row in _read(folder / "claims.json").items():
         numbers[key] = row["value"]
-    for name, seconds in _read(folder / "timings.json").get("seconds", {}).items():
-        numbers[f"minutes.{name}"] = seconds / 60
+    timings = _read(folder / "timings.json")
+    numbers |= {f"minutes.{name}": seconds / 60 for name, seconds in timings.get("seconds", {}).items()}
+    numbers |= {f"memory.{name}": megabytes / 1024 for name, megabytes in timings.get("peak_mb", {}).items()}
     for path in sorted((folder / "runs").glob("*.json")):
         for key, value in _read(path).get("measured", {}).items():
             numbers[f"runs.{path.stem}.{key}"] = value

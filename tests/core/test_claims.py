@@ -82,13 +82,13 @@ def test_an_unknown_key_is_one_sentence():
         fill("{{a.c:.2f}}", {"a.b": 1.0})
 
 
-def test_quotable_reads_claims_minutes_run_records_and_cards(tmp_path):
+def test_quotable_reads_claims_minutes_memory_run_records_and_cards(tmp_path):
     assert quotable(tmp_path) == {}
     (tmp_path / "runs").mkdir()
     (tmp_path / "weights").mkdir()
     (tmp_path / "claims.json").write_text('{"latents.kl": {"value": 0.5, "below": 1}}')
-    (tmp_path / "timings.json").write_text('{"seconds": {"01_x": 90}}')
+    (tmp_path / "timings.json").write_text('{"seconds": {"01_x": 90}, "peak_mb": {"01_x": 1536}}')
     (tmp_path / "runs/sweep.json").write_text('{"command": "x", "measured": {"best": 3, "verdict": "holds"}}')
     (tmp_path / "weights/small.json").write_text('{"seed": 0, "metrics": {"mse": 0.25, "by_beta": [1, 2]}}')
-    assert quotable(tmp_path) == {"latents.kl": 0.5, "minutes.01_x": 1.5, "runs.sweep.best": 3, "runs.sweep.verdict": "holds",
+    assert quotable(tmp_path) == {"latents.kl": 0.5, "minutes.01_x": 1.5, "memory.01_x": 1.5, "runs.sweep.best": 3, "runs.sweep.verdict": "holds",
                                   "cards.small.mse": 0.25}
