@@ -148,7 +148,7 @@ plane_target(my_beaten)
 # %%
 ### BEGIN SOLUTION
 # stub: my_bounds = (0.0, 2.0)  # (low, high)
-my_bounds = (0.85 * bits_per_nat, 0.98 * bits_per_nat)
+my_bounds = (0.85 / math.log(2), 0.98 / math.log(2))  # nats over the nats of a bit
 ### END SOLUTION
 check.bounds(my_bounds)
 bounds_target(my_bounds)

@@ -342,7 +342,7 @@ explorer.still()
 # ### Exercise: exchange the best informed codes
 #
 # **Difficulty: medium. Time: 15 minutes.** Write `my_exchange(codes, slot, donor, share, many)`: `codes` (slots, codebooks) of one scene, the `slot` to be changed, `donor` (codebooks,) the codes of the donor, `share` (codebooks,) what each codebook knows about the factor. Return new codes (slots, codebooks) in which the slot has the donor's codes in the `many` best informed codebooks.
-# Do not change the tensors you are given.
+# Do not change the tensors you are given. The target is the figure below the check, one scene with 0 to 4 codes of a donor: the object has the new colour in the end, and nothing else is new.
 
 # %%
 def my_exchange(codes, slot, donor, share, many):
@@ -357,7 +357,7 @@ def my_exchange(codes, slot, donor, share, many):
 check.exchange(my_exchange)
 
 # %% [markdown]
-# Your function on one scene: change the colour with 0 to 4 codes of a donor. The target: the object has the new colour, and only it.
+# Your function on one scene: change the colour with 0 to 4 codes of a donor.
 
 # %%
 from course_lib.codes.editing import plan
