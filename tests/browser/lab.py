@@ -112,7 +112,7 @@ class Lab:
 
     def open(self, page: Page, name: str) -> None:
         """Open the notebook `name` in a fresh workspace."""
-        page.goto(f"{self.url}/lab/workspaces/w{time.monotonic_ns()}/tree/{name}?token={self.token}")
+        page.goto(f"{self.url}/lab/workspaces/w{time.monotonic_ns()}/tree/{name}?token={self.token}", timeout=90_000)
         page.wait_for_selector(".jp-Notebook", timeout=90_000)
 
 
