@@ -172,9 +172,9 @@ def write(root: Path = ROOT, *, unfilled: bool = False) -> list[Path]:
 
 
 def rewrite_links(root: Path = ROOT) -> list[Path]:
-    """Make README, slides and notebooks name the repository of [tool.course]; return the files that changed."""
+    """Make the pages at the root, slides and notebooks name the repository of [tool.course]; return the files that changed."""
     changed = []
-    for path in [root / "README.md", *sorted((root / "slides").glob("*.md"))]:
+    for path in [*sorted(root.glob("*.md")), *sorted((root / "slides").glob("*.md"))]:
         text = relink(path.read_text(encoding="utf-8"), course(root))
         if not _holds(path, text):
             _put(path, text)

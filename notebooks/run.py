@@ -11,6 +11,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,12 +28,12 @@ RELATIVE, ABSOLUTE = 0.10, 0.01  # a claim has drifted when it moved by more tha
 PEAK = "import resource, sys; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 
 
-def execute(notebook, folder: Path, **environment: str) -> None:
+def execute(notebook, folder: Path, seconds: int = 600, **environment: str) -> None:
     """Run every cell in a fresh kernel whose working directory is `folder`; outputs and widget state are kept.
 
-    Raises nbclient's CellExecutionError at the first cell that fails.
+    Raises nbclient's CellExecutionError at the first cell that fails, and a TimeoutError at one that takes longer than `seconds`.
     """
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(notebook, timeout=seconds, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     client.execute(env=os.environ | environment)
 
 
@@ -72,17 +73,30 @@ def measure(source: Path, root: Path = ROOT) -> tuple[dict[str, dict], float, fl
         execute(notebook, Path(folder), **{RECORD: str(record), "COURSE_FAST": "0"})
         seconds = time.perf_counter() - started
         claims = read_claims(record, source.stem)
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, kibibytes on Linux
-    return claims, seconds, int(notebook.cells[-1].outputs[-1]["text"]) / unit
+    return claims, seconds, in_megabytes(notebook.cells[-1].outputs[-1]["text"])
 
 
-def record_all(root: Path = ROOT) -> None:
-    """Measure every source, then write what was measured. Raises `BadInput` with all failures, and writes nothing."""
-    claims, seconds, peak, failures = {}, {}, {}, []
-    for source in sorted((root / "notebooks" / "source").glob("*.py")):
-        name = source.stem
+def in_megabytes(printed: str) -> float:
+    """Return what the cell `PEAK` printed in MB (2²⁰ bytes): it is bytes on macOS and kibibytes on Linux."""
+    return int(printed) / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def record_all(root: Path = ROOT, names: Sequence[str] = ()) -> None:
+    """Measure every source, or those with these names, then write what was measured; what was recorded of the others stays.
+
+    Raises `BadInput` with all failures, and writes nothing.
+    """
+    sources = {source.stem: source for source in sorted((root / "notebooks" / "source").glob("*.py"))}
+    if unknown := [name for name in names if name not in sources]:
+        raise BadInput(f"there is no notebook {unknown[0]!r}; there are: {', '.join(sources)}.")
+    others = sources.keys() - set(names or sources)
+    claims = {key: row for key, row in _recorded(root, "claims").items() if row["notebook"] in others}
+    seconds, peak = ({name: value for name, value in _recorded(root, "timings").get(what, {}).items() if name in others}
+                     for what in ("seconds", "peak_mb"))
+    failures = []
+    for name in names or sources:
         try:
-            measured, seconds[name], peak[name] = measure(source, root)
+            measured, seconds[name], peak[name] = measure(sources[name], root)
         except (BadInput, CellExecutionError) as error:
             failures.append(f"{name}: {error}")
             continue
@@ -97,6 +111,11 @@ def record_all(root: Path = ROOT) -> None:
     _put(root / "data" / "claims.json", claims)
     _put(root / "data" / "timings.json", timings)
     write(root)
+
+
+def _recorded(root: Path, name: str) -> dict:
+    path = root / "data" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _machine() -> str:
@@ -114,10 +133,10 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status: 0, or 2 when a notebook failed."""
     parser = argparse.ArgumentParser(prog="notebooks.run", description="Run the solutions of all notebooks.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("claims", help="record claims, minutes and peak memory in data/, and quote them anew")
-    parser.parse_args(arguments)
+    claims = commands.add_parser("claims", help="record claims, minutes and peak memory in data/, and quote them anew")
+    claims.add_argument("names", nargs="*", metavar="NAME", help="notebooks to run, for example 03_vae_beta (default: all)")
     try:
-        record_all()
+        record_all(names=parser.parse_args(arguments).names)
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

@@ -91,3 +91,21 @@ def test_nothing_is_recorded_when_two_notebooks_claim_the_same_key(root, monkeyp
     with pytest.raises(BadInput, match="'a' is claimed by 01_toy and by 02_same"):
         record_all(root)
     assert not (root / "data").exists()
+
+
+def test_one_notebook_may_be_recorded_and_the_others_stay_unless_they_are_gone(root, monkeypatch):
+    (root / "notebooks" / "source" / "02_same.py").write_text(SOURCE)
+    now = [1.0]
+    monkeypatch.setattr(run, "measure", lambda source, root: ({f"toy.{source.stem}": {"value": now[0], "notebook": source.stem}}, now[0], 1.0))
+    monkeypatch.setattr(run, "write", lambda root: None)
+    record_all(root)
+    now[0] = 2.0
+    (root / "notebooks" / "source" / "03_new.py").write_text(SOURCE)
+    record_all(root, ["03_new"])
+    (root / "notebooks" / "source" / "02_same.py").unlink()
+    record_all(root, ["03_new"])
+    claims, timings = (json.loads((root / "data" / name).read_text()) for name in ("claims.json", "timings.json"))
+    assert {key: row["value"] for key, row in claims.items()} == {"toy.01_toy": 1.0, "toy.03_new": 2.0}
+    assert timings["seconds"] == {"01_toy": 1.0, "03_new": 2.0} and timings["peak_mb"].keys() == timings["seconds"].keys()
+    with pytest.raises(BadInput, match="there is no notebook '04_gone'; there are: 01_toy, 03_new."):
+        record_all(root, ["04_gone"])
