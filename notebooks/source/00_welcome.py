@@ -129,7 +129,7 @@ bits_target(bits_per_nat)
 # %% [markdown]
 # ### Exercise: read the plane
 #
-# **Difficulty: easy. Time: 3 minutes.** The picture that comes back in every part has **distortion** to the right and **rate** upward, and each model is one point in it. A model is *beaten* if another one is at least as good on both axes and better on one: nobody would take it. Which of the six
+# **Difficulty: easy. Time: 3 minutes.** The plane of rate and distortion comes back in every part. In Part I **distortion** goes to the right and **rate** upward; each model is one point. A model is *beaten* if another one is at least as good on both axes and better on one: nobody would take it. Which of the six
 # in the figure below are beaten? Give their letters, like `"AB"`. The target: they are crossed out, and from A on each step along the others goes to the left and up. Who wants to lose less must pay more.
 
 # %%

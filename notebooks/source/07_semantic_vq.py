@@ -172,7 +172,7 @@ claim("codes.svq_alike_max", alike.max(), above=0.05, below=1.001)
 # **Difficulty: easy. Time: 10 minutes.** Write `my_choice(distances, shares, weight)`: `distances` (n, codes) are squared distances of n vectors to all codes of a codebook, `shares` (codes,) say how often each code is used, 0 to 1. Return for each vector the code with the least *distance − weight · ln share*, (n,). A code that was never used must not give
 # NaN: count its share as $10^{-6}$.
 #
-# **Predict first:** take the slots of 50 scenes and raise the weight from 0. What falls first, the bits or the picture? The target: at weight {{codes.svq_price_trained:.1f}}, that of the training, your choices are the model's own, all of them; and the figure below has a cliff and then a slope.
+# **Predict first:** take the slots of 50 scenes and raise the weight from 0. What falls first, the bits or the picture? The target: at weight {{codes.svq_price_trained:.1f}}, that of the training, your choices are the model's own, all of them; and the line in the figure below falls like a cliff before it turns into a slope.
 
 # %%
 from course_lib.codes.exercises_svq import check
@@ -202,7 +202,7 @@ for weight in weights:
     errors.append(float((paint_codes(model, chosen) - few).square().mean()))
     same.append(float((chosen == out.encoded.codes.indices[:50]).float().mean()))
     print(f"weight {weight:<4g} {bits[-1]:4.1f} bits a slot, error {errors[-1]:.1e}, {same[-1]:.0%} as the model chose")
-lines_figure(bits, {"weights 0 (right) to 5 (left)": errors}, "rate: entropy of the codes of a slot, bits", "distortion: squared error", "Words with a price")
+lines_figure(errors, {"weights 0 (top) to 5 (right)": bits}, "distortion: squared error", "rate: entropy of a slot's codes, bits", "Words with a price")
 
 # %%
 claim("codes.svq_price_trained", quantizer.rate_weight, above=0.19, below=0.21)
@@ -217,7 +217,7 @@ claim("codes.svq_price_dear_bits", bits[-1], above=0, below=10)
 claim("codes.svq_price_dear_mse", errors[-1], above=5e-3, below=0.1)
 
 # %% [markdown]
-# From right to left. Free words cost {{codes.svq_price_free_bits:.0f}} bits a slot; at the price of the training {{codes.svq_price_bits:.0f}} are enough, and the error stays as small as it was ({{codes.svq_price_free_mse:.0e}} and {{codes.svq_price_mse:.0e}}): what went were synonyms. Only when the price goes on rising do words fall away that mean something: at weight 5 there are {{codes.svq_price_dear_bits:.0f}} bits left, and the error is
+# From top to bottom. Free words cost {{codes.svq_price_free_bits:.0f}} bits a slot; at the price of the training {{codes.svq_price_bits:.0f}} are enough, and the error stays as small as it was ({{codes.svq_price_free_mse:.0e}} and {{codes.svq_price_mse:.0e}}): what went were synonyms. Only when the price goes on rising do words fall away that mean something: at weight 5 there are {{codes.svq_price_dear_bits:.0f}} bits left, and the error is
 # {{codes.svq_price_dear_mse:.2f}}. It is the curve of notebook 03 again, with rate and distortion, on words.
 #
 # ## 5 · What does each slot say alone?
