@@ -1,4 +1,4 @@
-"""Write the lecturer's kit: slides/MAP.md, and what TEACHING.md takes from decks, notebooks and routes.
+"""Write the lecturer's kit: slides/MAP.md, the board sketches, and what TEACHING.md takes from decks, notebooks and routes.
 
     python slides/kit.py             writes what is stale (also: make notebooks, make claims)
     python slides/kit.py --check     says what is stale, and writes nothing
@@ -15,12 +15,13 @@ from pathlib import Path
 from course_map import CourseMap
 from lecture import Slide
 from routes import routes, timetable, weeks
+from sketches import SKETCHES
 
 from course_lib.core.claims import fill
 from course_lib.core.errors import BadInput
 from course_lib.core.paths import ROOT, atomic
 
-MAP, TEACHING = ROOT / "slides" / "MAP.md", ROOT / "slides" / "TEACHING.md"
+MAP, TEACHING, BOARDS = (ROOT / "slides" / name for name in ("MAP.md", "TEACHING.md", "sketches"))
 BLOCK = re.compile(r"<!--=(?P<name>[a-z]+)(?: (?P<deck>\w+))?-->.*?<!--/-->", re.S)
 
 
@@ -79,10 +80,11 @@ def teaching(text: str, course: CourseMap) -> str:
 
 
 def texts(course: CourseMap) -> dict[Path, str]:
-    """What MAP.md and TEACHING.md should hold. Raises `BadInput` with every orphan of the map, a line each."""
+    """What MAP.md, TEACHING.md and the sketches should hold. Raises `BadInput` with every orphan of the map, a line each."""
     if orphans := course.orphans():
         raise BadInput("\n".join(orphans))
-    return {MAP: course.markdown(), TEACHING: teaching(TEACHING.read_text(encoding="utf-8"), course)}
+    boards = {BOARDS / f"{name}.svg": draw().text for name, draw in SKETCHES.items()}
+    return {MAP: course.markdown(), TEACHING: teaching(TEACHING.read_text(encoding="utf-8"), course), **boards}
 
 
 def stale(course: CourseMap) -> dict[Path, str]:
@@ -91,7 +93,7 @@ def stale(course: CourseMap) -> dict[Path, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write the lecturer's kit, slides/MAP.md and slides/TEACHING.md.")
+    parser = argparse.ArgumentParser(description="Write the lecturer's kit: slides/MAP.md, slides/TEACHING.md and slides/sketches/.")
     parser.add_argument("--check", action="store_true", help="say what is stale and write nothing")
     check = parser.parse_args(arguments).check
     try:

@@ -6,6 +6,7 @@ import kit
 import pytest
 from kit import BLOCK, MAP, TEACHING, mistakes, questions, stale, teaching
 from lecture import Slide
+from sketches import SKETCHES
 
 from course_lib.core.errors import BadInput
 from course_lib.core.paths import ROOT
@@ -65,7 +66,9 @@ def test_check_says_what_is_stale_and_writes_nothing(course, monkeypatch, capsys
     monkeypatch.setattr(kit, "ROOT", tmp_path)
     monkeypatch.setattr(kit, "MAP", tmp_path / "MAP.md")
     monkeypatch.setattr(kit, "TEACHING", tmp_path / "TEACHING.md")
+    monkeypatch.setattr(kit, "BOARDS", tmp_path / "boards")
     kit.TEACHING.write_text("All of it by hand.\n", encoding="utf-8")
     assert kit.main(["--check"]) == 1 and "stale: MAP.md" in capsys.readouterr().out
     assert not (tmp_path / "MAP.md").exists()
     assert kit.main([]) == 0 and (tmp_path / "MAP.md").read_text(encoding="utf-8") == course.markdown()
+    assert {path.stem for path in (tmp_path / "boards").iterdir()} == set(SKETCHES) and kit.main(["--check"]) == 0
