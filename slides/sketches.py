@@ -64,7 +64,8 @@ def ruler(board: Board, beta: float, cost: float) -> None:
 
 def game() -> Board:
     """Three codes for four numbers; the cheapest one is where the ruler touches first."""
-    board = Board("Three codes on the axes of distortion and rate; a ruler for a cheap, a middling and a dear bit touches one each", -0.7, 6.4, -0.6, 2.7)
+    board = Board("Three codes on the axes of distortion and rate; a ruler for a cheap, a middling and a dear bit touches one each",
+                  -0.7, 6.4, -0.6, 2.7)
     axes(board, 6, 2.45)
     codes = {(5, 0): "0 bits", (1, 1): "1 bit", (0, 2): "2 bits"}
     for beta in (0.5, 2, 5):
@@ -78,7 +79,8 @@ def game() -> Board:
 def curve() -> Board:
     """A hollow curve R(D) = ½ ln(Var / D) and two rulers: one touches it inside, the flatter one only where nothing is sent."""
     var = 4.0
-    board = Board("A falling hollow curve with hatching below it; one ruler touches it in the middle, a flatter one at rate zero", -0.5, 5, -0.38, 1.75)
+    board = Board("A falling hollow curve with hatching below it; one ruler touches it in the middle, a flatter one at rate zero",
+                  -0.5, 5, -0.38, 1.75)
     for k in range(1, 13):
         x = k * var / 13
         board.line([(x, 0), (x, 0.92 * 0.5 * math.log(var / x))], FAINT)
@@ -95,7 +97,8 @@ def curve() -> Board:
 
 def table() -> Board:
     """The attention table: down a column the slots compete, along a row a mean is taken."""
-    board = Board("A table of two slots and four inputs; an arrow down a column says that it sums to 1, one along a row that it is a mean", -1.2, 6.2, -1.3, 2.8)
+    board = Board("A table of two slots and four inputs; an arrow down a column says that it sums to 1, one along a row that it is a mean",
+                  -1.2, 6.2, -1.3, 2.8)
     for k, x in enumerate(("−2", "−1", "1", "2")):
         board.write((k + 0.5, 2.25), x, anchor="middle")
         for row, share in enumerate((("9/10", "3/4", "1/4", "1/10")[k], ("1/10", "1/4", "3/4", "9/10")[k])):
@@ -121,7 +124,8 @@ def staircase() -> Board:
     def loss(z: float) -> float:
         return (z - target) ** 2
 
-    board = Board("A dashed parabola over z, flat steps of a staircase through it, and at each code a short line with the slope of the parabola", -2.6, 2.6, -1.3, 6.6)
+    board = Board("A dashed parabola over z, flat steps of a staircase through it, and at each code a short line with the slope of the parabola",
+                  -2.6, 2.6, -1.3, 6.6)
     board.line([(-2.3, 0), (2.5, 0)], arrow=True)
     board.line([(z / 20, loss(z / 20)) for z in range(-34, 47)], dashed=True)
     for code in codes:
@@ -140,7 +144,8 @@ def staircase() -> Board:
 def ceiling() -> Board:
     """Unit arrows from one point, and the same head to tail: their mean is shorter than 1."""
     angles = [math.radians(degrees) for degrees in (72, 50, 28, 10, -22)]
-    board = Board("Left, five unit arrows in a fan; right, the same head to tail, and their sum divided by five, an arrow shorter than 1", -1.5, 5.6, -1.2, 2.9)
+    board = Board("Left, five unit arrows in a fan; right, the same head to tail, and their sum divided by five, an arrow shorter than 1",
+                  -1.5, 5.6, -1.2, 2.9)
     for angle in angles:
         board.line([(-1.1, 0), (-1.1 + math.cos(angle), math.sin(angle))], arrow=True)
     board.write((-1.2, 1.35), "five of length 1")
