@@ -60,7 +60,7 @@ def measured_bits() -> float:
 
 
 def bits_target(bits_per_nat: float) -> Figure:
-    """A bar of height 1 where the answer is right: the answer over the truth."""
+    """A bar as long as the answer over the truth, so 1 where it is right."""
     figure = new_figure(6, 1.4)
     axes = figure.add_subplot(xlim=(0, 1.5), xlabel="your answer / the truth", yticks=[])
     axes.barh(0, bits_per_nat * math.log(2), color=PALETTE["latent_z_hat"])

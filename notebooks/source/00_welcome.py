@@ -112,7 +112,7 @@ claim("welcome.slots", slots.slots.value, above=6.5, below=7.5)
 #
 # ### Exercise: nats and bits
 #
-# **Difficulty: trivial. Time: 1 minute.** How many bits is one nat? Replace the placeholder by a number. The target figure is a green bar of height 1: your answer divided by the truth.
+# **Difficulty: trivial. Time: 1 minute.** How many bits is one nat? Replace the placeholder by a number. The target figure is a green bar of length 1: your answer divided by the truth.
 
 # %%
 from course_lib.latents.exercises_welcome import bits_target, bounds_target, check, plane_target
