@@ -16,7 +16,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # not this folder, which has a notebooks.py of its own
-from notebooks.run import PEAK, execute, in_megabytes  # noqa: E402
+from notebooks.run import PEAK, execute, peak_of  # noqa: E402
 
 NOTEBOOK = ROOT / "notebooks" / "03_vae_beta.ipynb"
 LIMIT_MB = 1000 * int(re.search(r'mem_limit = "(\d+)G"', (ROOT / "SHARED.md").read_text(encoding="utf-8"))[1])
@@ -29,7 +29,7 @@ def student(number: int) -> tuple[float, float]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         execute(notebook, Path(folder), seconds=3600, OMP_NUM_THREADS="1", COURSE_FAST="1")
-    return time.perf_counter() - began, in_megabytes(notebook.cells[-1].outputs[-1]["text"])
+    return time.perf_counter() - began, peak_of(notebook)
 
 
 def main(kernels: int) -> int:

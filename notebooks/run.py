@@ -73,11 +73,12 @@ def measure(source: Path, root: Path = ROOT) -> tuple[dict[str, dict], float, fl
         execute(notebook, Path(folder), **{RECORD: str(record), "COURSE_FAST": "0"})
         seconds = time.perf_counter() - started
         claims = read_claims(record, source.stem)
-    return claims, seconds, in_megabytes(notebook.cells[-1].outputs[-1]["text"])
+    return claims, seconds, peak_of(notebook)
 
 
-def in_megabytes(printed: str) -> float:
-    """Return what the cell `PEAK` printed in MB (2²⁰ bytes): it is bytes on macOS and kibibytes on Linux."""
+def peak_of(notebook) -> float:
+    """Return what its last cell, `PEAK`, printed, in MB (2²⁰ bytes): it is bytes on macOS and kibibytes on Linux."""
+    printed = "".join(output["text"] for output in notebook.cells[-1].outputs)  # a busy kernel sends one line in several pieces
     return int(printed) / (2**20 if sys.platform == "darwin" else 2**10)
 
 

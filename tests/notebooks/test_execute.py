@@ -6,6 +6,7 @@ A learner's copy, which may be short, runs cut off in test_widgets.py and in Jup
 import json
 import sys
 
+import nbformat
 import pytest
 from isolation import run_watched
 
@@ -70,6 +71,12 @@ def test_claims_minutes_and_memory_are_recorded_and_quoted(root):
     assert timings["seconds"]["01_toy"] > 0 and 10 < timings["peak_mb"]["01_toy"] < 10_000
     assert "0.2" in (root / "notebooks" / "01_toy.ipynb").read_text()
     assert "?" not in (root / "README.md").read_text()
+
+
+def test_memory_is_read_though_a_busy_kernel_sends_it_in_pieces():
+    cell = nbformat.v4.new_code_cell(run.PEAK)
+    cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in ("10240", "00", "\n")]
+    assert run.peak_of(nbformat.v4.new_notebook(cells=[cell])) == 1024000 / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def test_nothing_is_recorded_when_a_claim_is_false(root):
