@@ -105,6 +105,14 @@ def test_binder_installs_the_course_under_the_constraints_with_one_thread(checko
     assert run(checkout / ".binder/start", "bash", "-c", "echo $OMP_NUM_THREADS").stdout == "1\n"
 
 
+def test_a_shared_server_gives_every_notebook_the_memory_it_took():
+    shared = (ROOT / "SHARED.md").read_text(encoding="utf-8")
+    limit = int(re.search(r'mem_limit = "(\d+)G"', shared)[1])
+    assert f"| memory | {limit} GB for each kernel |" in shared
+    peaks = json.loads((DATA / "timings.json").read_text(encoding="utf-8"))["peak_mb"]
+    assert {name: peak for name, peak in peaks.items() if peak > 1000 * limit} == {}
+
+
 def test_make_installs_every_extra_and_documents_every_target():
     assert f"setup/venv.sh .venv {','.join(EXTRAS)}\n" in MAKEFILE
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
