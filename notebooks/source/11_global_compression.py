@@ -630,7 +630,7 @@ claim("tokens.critic_own_w", card["epochs"]["held_out_wasserstein"][-1], above=0
 #
 # **The study's promises, judged.** *Cosine above 0.85:* kept, {{tokens.rates_learned_cosine:.3f}} without and {{tokens.critic_cosine:.3f}} with the critic; but average pooling stands at that bar, too ({{tokens.pool_cosine:.2f}}), and a token that knows nothing has {{tokens.mean_cosine:.2f}}. *Wasserstein distance below 0.1:* kept, if the network's own critic is asked ({{tokens.critic_own_w:.2f}} on held-out scenes), and it says nothing without critic, game and floor. *Looks like the original:* look, below.
 #
-# **The study's hints, tried.** What to do if the quality is low or the memory full: a run record of short trainings with the study's weights, five turns of the critic for one of the network, in the unfair game, one seed each (`data/runs/compressors.json`; use in joint answers above CLS only, where a few points are luck).
+# **The study's hints, tried.** What to do if the quality is low or the memory full: a run record of short trainings with the study's weights, five turns of the critic for one of the network, in the unfair game, one seed each, but three of the first row and of 36× (`data/runs/compressors.json`; use in joint answers above CLS only, where a few points are luck).
 #
 # | | unexplained | distance to real tokens | put back | rebuilt |
 # | --- | --- | --- | --- | --- |
