@@ -561,7 +561,7 @@ claim("tokens.rf_versus_critic_size", sizes["global"] / sizes["paired"], above=1
 #
 # ### What the study expects of fields, judged
 #
-# The study that the field system comes from names five improvements over the global one. We trained both with *its* settings (five steps of the critic for one of the network, λ = 10, both weights 1), for 900 turns, at four rates, three seeds each. This takes an hour and a half, so it is a run record (`data/runs/compressors.json`; ± is the spread of the seeds, answers are joint answers above CLS only):
+# The study that the field system comes from names five improvements over the global one. We trained both with *its* settings (five steps of the critic for one of the network, λ = 10, both weights 1), for 900 turns, at four rates, three seeds each. That is too slow for a notebook, so it is a run record (`data/runs/compressors.json`; ± is the spread of the seeds, answers are joint answers above CLS only):
 #
 # | rate | unexplained: global | fields | distance to real tokens: global | fields | answers, put back: global | fields |
 # | --- | --- | --- | --- | --- | --- | --- |
