@@ -11,19 +11,19 @@
 # - write WGAN-GP from scratch, check it where the answer is known, and find its classic bugs by their symptoms;
 # - tell a fair game from an unfair one, and say what a critic bought and what it cost.
 #
-# *Measured: {{minutes.11_global_compression:.1f}} minutes on two CPU cores. Builds on: notebooks 01 (the mixture) and 10 (the tokens).*
+# *Measured: {{minutes.11_global_compression:.1f}} minutes on two CPU cores. Yours: three sittings of half an hour, exercises included; pause after sections 4 and 7. Builds on: notebooks 01 (the mixture) and 10 (the tokens).*
 
 # %% [markdown]
 # ## 1 · What is a compressor?
 #
-# Notebook 10 left us with 24 × 24 = 576 tokens of 128 numbers for every picture. A language model that is to talk about the picture must read all of them, and attention compares each with each. Could fewer do? A **compressor** is anything that
+# Notebook 10 threw half of the 24 × 24 = 576 tokens away by lot, and little was missed. A language model that is to talk about the picture must read all of them, and attention compares each with each. How few will do, and which? Notebook 10 used the word compressor loosely. From here on a **compressor** is anything that
 #
 # - takes the grid and returns `tokens`, a few of them;
 # - says in `owner`, for each of the 576 places, which of the few stands for it;
 # - counts in `bits` the **side information**: what a receiver must be told beside the tokens to use them;
 # - gives with `expand` a full grid back.
 #
-# The rate here is the number of places for each token that passes: 24 × 24 → 12 × 12 is 4×, 8 × 8 is 9×, 6 × 6 is 16×, 4 × 4 is 36×. We encode some scenes once and keep their tokens in a file (`cache_tokens`), since CLIP is slow and does not change.
+# The places that one of the few tokens stands for are its **field**. In Part IV a **rate** of 16× means sixteen places for each token that passes, so the larger the number, the narrower the bottleneck: 24 × 24 → 12 × 12 is 4×, 8 × 8 is 9×, 6 × 6 is 16×, 4 × 4 is 36×. (Real numbers have no rate in bits until they are rounded. Notebook 13 rounds them.) We encode some scenes once and keep their tokens in a file (`cache_tokens`), since CLIP is slow and does not change.
 
 # %%
 import tempfile
@@ -47,7 +47,7 @@ scale = Standard(clip.dim)  # (x − mean) / std of every channel, for losses, c
 scale.fit(training)
 
 # %% [markdown]
-# The tokens as colours: their first three principal components are red, green and blue. **Predict first:** the upper row shows the means of 2 × 2, 3 × 3, 4 × 4 and 6 × 6 neighbours, put back at all their places. At which rate is the smallest object lost? The lower row passes 36 tokens each time. How can two of the four keep the shapes?
+# The tokens as colours: their first three principal components are red, green and blue. **Predict first:** the upper row is **average pooling**, the means of 2 × 2, 3 × 3, 4 × 4 and 6 × 6 neighbours, put back at all their places. At which rate is the smallest object lost? The lower row passes 36 tokens each time. The **strided pick** keeps the token in the middle of each square, the **random pick** keeps 36 tokens drawn by lot, and two others follow below. How can two of the four keep the shapes?
 
 # %%
 from course_lib.tokens.baselines import AveragePooling, RandomPick, StridedPick
@@ -73,13 +73,14 @@ claim("tokens.lost_kmeans", lost["k-means, 16×"], below=0.5 * lost["means"])
 
 # %% [markdown]
 # A mean mixes whatever lies in its square, and at 16× a small object is a tint. The two that keep the shapes put *like with like*: **k-means** gathers the tokens of one picture in 36 clusters, **ToMe** (token merging, Bolya et al. 2023) merges the most similar pairs, round after round. Their fields have any shape.
-# But somebody must say *which*. The squares follow from the two grids and cost nothing. A random pick must name its 36 of 576 places, $\log_2 \binom{576}{36} =$ {{tokens.side_pick:.0f}} bits, and the owner map of k-means takes {{tokens.side_kmeans:.0f}} bits for every picture, that of ToMe {{tokens.side_tome:.0f}}. Papers that compare "36 tokens" with "36 tokens" often leave this out. We print it.
+#
+# But somebody must say *which* place belongs to which token. The squares follow from the two grids and cost nothing. A random pick must name its 36 of 576 places, $\log_2 \binom{576}{36} =$ {{tokens.side_pick:.0f}} bits, and the owner map of k-means takes {{tokens.side_kmeans:.0f}} bits for every picture, that of ToMe {{tokens.side_tome:.0f}}. Papers that compare "36 tokens" with "36 tokens" often leave this out. We print it.
 #
 # (The nine bumps of this CLIP's background are the nine places where objects may stand: even an empty place has something to say.)
 #
 # ### Exercise: pooling and its owner
 #
-# **Difficulty: easy. Time: 10 minutes.** Write `my_pooling(tokens, rows, columns)`: tokens (batch, height, width, dim) → the means of rows × columns equal fields, (batch, rows · columns, dim), numbered row by row; and `owner` (height, width), the number of the field in which each place lies. The target is the upper row of the figure: put your tokens back with `means[:, owner]`.
+# **Difficulty: easy. Time: 10 minutes.** Write `my_pooling(tokens, rows, columns)`: tokens (batch, height, width, dim) → the means of rows × columns equal fields, (batch, rows · columns, dim), numbered row by row; and `owner` (height, width), the number of the field in which each place lies. The target is the third grid of the upper row: put your tokens back with `means[:, owner]`.
 
 # %%
 from einops import rearrange
@@ -103,9 +104,9 @@ grids_figure(held_out.batch([scene])["image"][0], scale(tokens[scene]), [{"yours
 # %% [markdown]
 # ## 2 · What is a cosine of 0.9 worth?
 #
-# The study that this part grew from promises a cosine above 0.85 between rebuilt and original tokens. Is that much? Ask somebody who knows nothing: the **mean token** of the training set, at every place of every picture. **Predict first:** what is its cosine?
+# Part IV grew from two studies, and the first of them, *the study* of this notebook, promises a cosine above 0.85 between rebuilt and original tokens. Is that much? Ask somebody who knows nothing: the **mean token** of the training set, at every place of every picture. **Predict first:** what is its cosine?
 #
-# Three measures, with $m$ the mean token:
+# Three measures of a rebuilt token $\hat x$ and the original $x$, with $m$ the mean token:
 #
 # $$\cos(\hat x, x), \qquad \underbrace{\cos(\hat x - m,\; x - m)}_{\text{centred}}, \qquad \underbrace{\frac{\sum \lVert \hat x - x \rVert^2}{\sum \lVert x - m \rVert^2}}_{\text{variance unexplained}}.$$
 
@@ -135,9 +136,9 @@ claim("tokens.strided_cosine_36", plain["strided pick, 36×"], above=plain["mean
 claim("tokens.strided_unexplained_36", unexplained["strided pick, 36×"], above=0.8)
 
 # %% [markdown]
-# The token that knows nothing has {{tokens.mean_cosine:.2f}}: all tokens of a CLIP share a large common part. So a cosine starts from there and not from 0. Average pooling, which never learned anything, reaches {{tokens.pool_cosine:.2f}} at 16×, **as much as is promised**, and leaves {{tokens.pool_unexplained:.0%}} of the variance unexplained. Half of everything in which tokens differ is gone, and the cosine hardly shows it.
+# The token that knows nothing has {{tokens.mean_cosine:.2f}}: notebook 10 found that all tokens share a large common part. So a cosine starts from there and not from 0. Average pooling, which never learned anything, reaches {{tokens.pool_cosine:.2f}} at 16×, **as much as is promised**, and leaves {{tokens.pool_unexplained:.0%}} of the variance unexplained. Half of everything in which tokens differ is gone, and the cosine hardly shows it.
 #
-# The strided pick at 36× makes the point from the other side. It has a cosine of {{tokens.strided_cosine_36:.2f}}, no worse than nothing, and an unexplained variance of {{tokens.strided_unexplained_36:.2f}}: a wrong token costs up to twice the variance, so guessing the mean would be as good or better. From here on we report the variance unexplained, and the cosine beside its floor.
+# The strided pick at 36× makes the point from the other side. It has a cosine of {{tokens.strided_cosine_36:.2f}}, no worse than nothing, and an unexplained variance of {{tokens.strided_unexplained_36:.2f}}: a token that has nothing to do with its place costs twice the variance on average, so guessing the mean would be as good or better. From here on we report the variance unexplained, and the cosine beside its **floor**, what somebody has who knows nothing.
 #
 # ### Exercise: the share that is lost
 #
@@ -162,7 +163,7 @@ for name, compressor in simple.items():
 # `ConvCompressor` has two ways from the grid to the few tokens, added up.
 #
 # - **A linear way**: all $16 \cdot 128$ values of a field times one matrix. It begins as the mean of the field.
-# - **A convolutional way**: stage after stage the grid gets smaller by a convolution with a stride; kernels are a little larger than their stride, so a token also sees what lies around its field. Its last layer begins at zero.
+# - **A convolutional way**: stage after stage the grid gets smaller by a convolution with a stride; kernels are a little larger than their stride, so a token also sees what lies around its field. The last layer begins at zero.
 #
 # So an untrained compressor *is* average pooling, and all that training finds is what averaging had lost. The decoder mirrors it: a matrix from a token to all places of its field (at first: repetition), plus a correction that begins at zero. Two kinds of correction: **convolutions** that grow the grid again, or **attention**, in which each of the 576 places asks all compressed tokens.
 # How a factor is shared out among three stages:
@@ -183,15 +184,16 @@ for attention in (False, True):
 
 # %% [markdown]
 # At the start both are average pooling, up to rounding ({{tokens.untrained_conv:.0e}}). **Predict first:** after 24 steps on 64 pictures, how much of the {{tokens.pool_unexplained:.0%}} will still be unexplained? A tenth of it, half, nearly all?
-#
+
+# %% [markdown]
 # ## 4 · Four losses, and what each forgets
 #
-# What should "near" mean? The losses see standardised tokens, else a few large channels of CLIP would be all that counts.
+# What should "near" mean? The losses see **standardised** tokens, each channel with mean 0 and spread 1. Otherwise a few large channels of CLIP would be all that counts.
 #
 # - **mse**: mean squared difference.
 # - **cosine**: 1 − mean cosine, place by place.
 # - **hybrid**: both.
-# - **perceptual**: mse, and how *neighbours* differ, in number and in angle ("spatial consistency"): a border should stay a border.
+# - **perceptual**: mse, and beside it how *neighbours* differ, in value and in angle ("spatial consistency"): a border should stay a border.
 #
 # (The linear ways are trained by Muon, whose steps are equally long in all directions; Adam is slow in directions in which tokens vary little. The rest is trained by Adam.) **Predict first:** which of the four will not care how *long* a token is?
 
@@ -238,31 +240,32 @@ claim("tokens.loss_hybrid_angle", seen["hybrid"][1], below=seen["mse"][1] * 1.3)
 claim("tokens.loss_attention_error", seen["mse, attention"][0], below=(0.9 if fast() else 0.5) * seen["average pooling"][0])
 
 # %% [markdown]
-# A few seconds of training, and the squared error falls from {{tokens.loss_pooling:.2f}} to {{tokens.loss_mse:.2f}}. Averaging was a poor use of 36 tokens: tokens of one field differ in a few *patterns* (where an edge runs through it, say), and a learned token carries them.
+# After 24 steps the squared error has fallen from {{tokens.loss_pooling:.2f}} to {{tokens.loss_mse:.2f}}: about a quarter of it is left. Averaging was a poor use of 36 tokens: tokens of one field differ in a few *patterns* (where an edge runs through it, say), and a learned token carries them.
 #
 # - The **cosine** has the best angles ({{tokens.loss_cosine_angle:.3f}} against {{tokens.loss_mse_angle:.3f}} with mse) and forgets the length: rebuilt tokens are {{tokens.loss_cosine_length:.2f}} times as long as they should be, and the squared error is {{tokens.loss_cosine_error:.2f}}. Nothing in the loss holds them. CLIP's next layer normalises its input, but it does so after our mean and spread are put back, so a wrong length there is a wrong *direction*.
 # - **mse** keeps the length ({{tokens.loss_mse_length:.2f}}, a little short, as a regression is) and treats places one by one.
 # - **hybrid** has nearly both: error {{tokens.loss_hybrid_error:.2f}}, angle {{tokens.loss_hybrid_angle:.3f}}.
 # - **perceptual** is the best at differences of neighbours ({{tokens.loss_perceptual_neighbours:.3f}} against {{tokens.loss_mse_neighbours:.3f}}) and pays for it in the error of single tokens, {{tokens.loss_perceptual_error:.2f}}.
 # - With the **attention** decoder mse ends at {{tokens.loss_attention_error:.3f}}, with convolutions at {{tokens.loss_mse:.3f}}: so early the linear way, which both have, does nearly all the work.
-#
+
+# %% [markdown]
 # ## 5 · A critic, where the truth is known
 #
 # Rebuilding is one judge. The study has a second: a **critic** that looks at original and at compressed tokens and must not be able to tell them apart. Then, so the hope, whatever reads CLIP's tokens can read the compressed ones too.
 #
-# A critic $c$ gives a number to each sample. **Wasserstein's distance** between data and fakes is how far probability must be carried, and equals (Kantorovich and Rubinstein) the best that a critic with slopes of at most 1 can do:
+# A critic $c$ gives a number to each sample. The **Wasserstein distance** $W_1$, which Part I computed by sorting, is how far probability must be carried from the data to the fakes. It equals the best that a critic with slopes of at most 1 can do (Kantorovich and Rubinstein):
 #
 # $$W_1 = \max_{\lvert c' \rvert \le 1} \; \mathbb E[c(\text{data})] - \mathbb E[c(\text{fakes})].$$
 #
-# A network has any slope it likes. **WGAN-GP** (Gulrajani et al. 2017) charges for it: at a point $\hat x = \alpha x + (1 - \alpha) y$ on the way from a real to a fake sample, with $\alpha$ uniform in $[0, 1]$,
+# A network has any slope it likes. **WGAN-GP** (Gulrajani et al. 2017) charges for it. Take a real sample $x$, a fake $y$, and a point $\tilde x = \alpha x + (1 - \alpha) y$ on the way between them, with $\alpha$ uniform in $[0, 1]$. The **generator** is the network that makes the fakes. The two are trained in turn, on
 #
-# $$\text{critic:}\quad \mathbb E[c(\text{fakes})] - \mathbb E[c(\text{data})] + \lambda\, \mathbb E\big(\lVert \nabla c(\hat x) \rVert - 1\big)^2, \qquad\qquad \text{generator:}\quad -\mathbb E[c(\text{fakes})].$$
+# $$\text{critic:}\quad \mathbb E[c(\text{fakes})] - \mathbb E[c(\text{data})] + \lambda\, \mathbb E\big(\lVert \nabla c(\tilde x) \rVert - 1\big)^2, \qquad\qquad \text{generator:}\quad -\mathbb E[c(\text{fakes})].$$
 #
-# $\lambda = 10$, and five steps of the critic for each one of the generator.
+# with $\lambda = 10$, and five steps of the critic for each one of the generator.
 #
 # ### Exercise: the gradient penalty
 #
-# **Difficulty: hard. Time: 25 minutes.** Write `my_penalty(critic, real, fake, one_sided=False)` for samples (batch, …) of any shape. One $\alpha$ for each sample; the gradient of the critic at $\hat x$ by `torch.autograd.grad(..., create_graph=True)`, since the critic is to *learn* from it; its norm over all axes but the first; then the mean of $(\text{norm} - 1)^2$. With `one_sided=True` only norms above 1 cost. The target: a linear critic of slope $s$ costs exactly $(s - 1)^2$.
+# **Difficulty: hard. Time: 25 minutes.** Write `my_penalty(critic, real, fake, one_sided=False)` for samples (batch, …) of any shape. One $\alpha$ for each sample; the gradient of the critic at $\tilde x$ by `torch.autograd.grad(..., create_graph=True)`, since the critic is to *learn* from it; its norm over all axes but the first; then the mean of $(\text{norm} - 1)^2$. With `one_sided=True` only norms above 1 cost. The target: a linear critic of slope $s$ costs exactly $(s - 1)^2$.
 
 # %%
 def my_penalty(critic, real, fake, one_sided=False):
@@ -279,7 +282,7 @@ def my_penalty(critic, real, fake, one_sided=False):
 check.penalty(my_penalty)
 
 # %% [markdown]
-# Now a critic from scratch, in the world of Part I: the data are the mixture with its two bumps, the fakes are what the collapsed decoder of notebook 01 makes, one point, the mean. On a line $W_1$ needs no critic: sort both and compare. Here it is the mean distance from the mean. **Predict first:** what does the best critic look like, and what is its slope to the left and to the right of the fakes?
+# Now a critic from scratch, in the world of Part I: the data are the mixture with its two bumps. The fakes are what the collapsed decoder of notebook 01 makes: one point, the mean. On a line $W_1$ needs no critic, as sorting gives it exactly. Here it is the mean distance from the mean. **Predict first:** what does the best critic look like, and what is its slope to the left and to the right of the fakes?
 
 # %%
 from course_lib.latents.mixture import Mixture
@@ -348,8 +351,9 @@ claim("tokens.line_upside_down", games["bug: sign of the generator"].history.epo
 
 # %% [markdown]
 # With the one-sided penalty the distance falls from {{tokens.line_game_start:.2f}} to {{tokens.line_game_end:.2f}}, and what the critic says follows it. With the two-sided one the critic says a *negative* distance (down to {{tokens.line_game_lowest:.1f}}), the generator believes it and runs away, to a distance of {{tokens.line_game_furthest:.0f}}. Only when it has come near $2\lambda = 20$ does the critic turn round, and calls it back. The prediction is in the picture: the dotted line.
-# The third panel is a bug from the gallery, the wrong sign in the generator's loss: distance {{tokens.line_upside_down:.0f}} and rising, faster and faster, while the *loss* falls beautifully. A negative Wasserstein estimate and a loss that falls for ever are worth knowing by sight.
-#
+# The third panel is a bug from the gallery of section 7, the wrong sign in the generator's loss: distance {{tokens.line_upside_down:.0f}} and rising, faster and faster, while the *loss* falls beautifully. A negative Wasserstein estimate and a loss that falls for ever are worth knowing by sight.
+
+# %% [markdown]
 # ## 6 · The same critic on tokens: which game?
 #
 # A sample is now a whole grid, and the critic (`ConvCritic`) reads each token and then looks at neighbours. Compressed, there are 36 tokens, and originally 576. What exactly should be compared?
@@ -358,7 +362,7 @@ claim("tokens.line_upside_down", games["bug: sign of the generator"].history.epo
 # - **pick**: one original token of each field, drawn at random, against the compressed ones: 36 against 36.
 # - **rebuilt**: the original grid against the decoder's.
 #
-# To see what a *game* is worth, take the player out of it. Let the "compressed" tokens be **perfect**: of each field one real token, drawn at random (`FieldPick`). Every one is an original. A good judge of tokens can have no complaint. **Predict first:** which of the two first games does this player lose?
+# To see what a *game* is worth, take the player out of it. Let the "compressed" tokens be **perfect**: of each field one real token, drawn at random (`FieldPick`). Every one is an original. A good judge of tokens can have no complaint. We say **told apart** for the share of all pairs, a real sample and a fake one, in which the critic gives the real one the larger number; guessing gives a half. **Predict first:** which of the first two games does this player lose?
 
 # %%
 from course_lib.tokens.critic import ConvCritic, MultiScaleCritic
@@ -393,16 +397,17 @@ claim("tokens.game_distinct_real", distinct(units).mean(), above=0.999, below=1.
 claim("tokens.game_distinct_put_back", distinct(repeated).mean(), above=0.21, below=0.23)
 
 # %% [markdown]
-# On 64 held-out pictures (50% would be guessing):
+# On 64 held-out pictures:
 #
 # - **pick** is fair. Nobody can beat real tokens: told apart {{tokens.game_fair:.0%}}, and the critic's estimate is {{tokens.game_fair_w:.3f}}.
 # - **put_back** is not. The very same tokens are told apart in {{tokens.game_unfair:.0%}} of the pairs, and the critic claims a distance of {{tokens.game_unfair_w:.2f}}. Why? Because sixteen equal neighbours never occur in a real grid. A judge who knows nothing about tokens needs only to ask: *how many neighbours differ?* In a real grid {{tokens.game_distinct_real:.0%}}, in one that was put back {{tokens.game_distinct_put_back:.0%}} (5 of 23 pairs in a row cross a border). A compressor can do nothing about it; whatever it learns from such a critic, it is not to make better tokens.
 # - A **multi-scale** critic also looks at the grid averaged over 2 × 2 and 4 × 4 places. In the coarsest view repetition is invisible (but there the real side consists of means), and the finest is still there: {{tokens.game_scales:.0%}}. It says {{tokens.game_scales_w:.2f}} where the other says {{tokens.game_unfair_w:.2f}}, for *the same tokens*: a critic's number depends on the critic.
 # - Means of fields lose the fair game, told apart {{tokens.game_pooling:.0%}}: a mean of sixteen tokens is no token. Here a critic has something to teach.
-# - **rebuilt** compares grids of which every place can be told right. Our few seconds of mse are told apart in {{tokens.game_rebuilt:.0%}} of the pairs.
+# - **rebuilt** compares grids of which every place can be right. What 24 steps of mse have learned is told apart in {{tokens.game_rebuilt:.0%}} of the pairs.
 #
 # So "576 against 36" asks a question that no compressor can answer. Notebook 12 makes a whole method of the fair game. And a promise like the study's "Wasserstein distance < 0.1" has no meaning by itself: perfect tokens have {{tokens.game_unfair_w:.2f}} or {{tokens.game_scales_w:.2f}} in one game and {{tokens.game_fair_w:.3f}} in the other.
-#
+
+# %% [markdown]
 # ## 7 · Failure gallery: WGAN-GP and its classic bugs
 #
 # None of these stops with an error. Each is one line, each is easily made, and each has a number that gives it away. **Predict first:** which of them would you notice by looking at the loss?
@@ -472,13 +477,14 @@ claim("tokens.bug_batch_sound", alone, above=-0.001, below=1e-6)
 
 # %% [markdown]
 # The norm over one axis makes the critic {{tokens.bug_axis:.0f}} times as steep as it may be, and a "distance" of {{tokens.bug_axis_sound_says:.2f}} becomes {{tokens.bug_axis_says:.1f}}. The written-out root kills {{tokens.bug_root:.0%}} of the gradients at the first step. With an α for every number the points have a spread of {{tokens.bug_box:.3f}} along the line instead of {{tokens.bug_box_sound:.2f}}. With α = 1 the critic says {{tokens.bug_end:.0f}} of a distance of 4.
-# In a critic with BatchNorm {{tokens.bug_batch:.1%}} of the squared gradient of one sample's value lies on the *other* samples of its batch: not much, and never 0. **Most losses look healthy in all of this.** What gives the bugs away is a test on something that is known: a linear critic, two samples on a line, the slope of the trained critic measured by hand.
-#
+# In a critic with BatchNorm {{tokens.bug_batch:.1%}} of the squared gradient of one sample's value lies on the *other* samples of its batch: not much, and never 0. **Most losses look healthy in all of this.** **The diagnostic** for all of them is a test on something that is known: a linear critic, two samples on a line, the slope of the trained critic measured by hand.
+
+# %% [markdown]
 # ## 8 · All compressors, one table
 #
-# Time for the trained ones, and for honest opponents. All see the same fresh scenes, all are called alike. New in the list: the **picture made smaller** before CLIP sees it (the cheapest of all), **bilinear** interpolation of the grid, and **PCA of fields**: the best *linear* code of a field in 128 numbers, fitted on training scenes.
+# Time for compressors that were trained at length, and for honest opponents. All see the same fresh scenes, and all are called alike. New in the list: the **picture made smaller** before CLIP sees it (the cheapest of all), **bilinear** interpolation of the grid, and **PCA of fields**: the best *linear* code of a field in 128 numbers, fitted on training scenes.
 #
-# Two sorts of judgement. **Variance unexplained** of the expanded grid. And use: CLIP's last layers go on with other tokens, and answer questions (notebook 10). **Put back**: the compressed tokens alone. **Rebuilt**: the expanded grid. Both beside what CLIP answers with no token at all, since CLS has seen the whole picture before we cut in; the first figure shows what is *above* that. "Joint" is the hardest question: kind, colour, size and place of an object at once, among {{tokens.rates_candidates:.0f}} captions.
+# Two sorts of judgement. **Variance unexplained** of the expanded grid. And **use**: CLIP's last layers go on with other tokens, and answer questions (notebook 10). **Put back** means that they get the compressed tokens alone, **rebuilt** that they get the expanded grid. Both stand beside **CLS only**, what CLIP answers with no token at all. The first figure shows what is *above* that. "Joint" is the hardest question: kind, colour, size and place of an object at once, among {{tokens.rates_candidates:.0f}} captions.
 #
 # **Predict first:** who wins at 16×: the network or PCA? And who is best *without* being expanded?
 
@@ -537,15 +543,15 @@ for rate, row in {row.rate: row for row in table.rows if row.name == "learned" a
     claim(f"tokens.rates_learned_{rate}_rebuilt", joint(row, "rebuilt"), above=-0.01, below=1.01)
 
 # %% [markdown]
-# Of {{tokens.rates_scenes:.0f}} joint questions CLIP answers {{tokens.rates_full:.0%}} with all tokens and {{tokens.rates_cls:.0%}} with CLS only. What is above that is the tokens' own. Read the bars at 16× (what a compressor gains is known to about ± {{tokens.rates_interval:.0%}}; `python -m course_lib.tokens.table scenes=1000` makes that smaller).
+# Of {{tokens.rates_scenes:.0f}} joint questions CLIP answers {{tokens.rates_full:.0%}} with all tokens and {{tokens.rates_cls:.0%}} with CLS only. What is above that is the tokens' own. Read the bars at 16×. What a compressor gains is known to about ± {{tokens.rates_interval:.0%}}; `python -m course_lib.tokens.table scenes=1000` makes that smaller.
 #
-# - **The learned one beats the simple ones.** It leaves {{tokens.rates_learned_unexplained:.1%}} of the variance unexplained, average pooling {{tokens.rates_pool_unexplained:.0%}}, the strided pick {{tokens.rates_strided_unexplained:.0%}}. Rebuilt, {{tokens.rates_learned_rebuilt:.0%}} of the answers are right, theirs {{tokens.rates_pool_rebuilt:.0%}} and {{tokens.rates_strided_rebuilt:.0%}}: as good as all tokens, and hardly better than none.
-# - **PCA of fields stands beside it**: {{tokens.rates_pca_unexplained:.1%}} unexplained and {{tokens.rates_pca_rebuilt:.0%}} of the answers. On the very scenes it is fitted to, a linear code of fields leaves {{tokens.rates_linear_at_best:.1%}}, so no linear one could do much better. The network, which can bend and sees across the borders of fields, leaves {{tokens.rates_beside_pca:.2f}} times what PCA leaves: better, and not by much. Nearly all that 36 tokens can gain is gained *linearly*. A paper about learned compressors should have this row, and few do.
-# - **k-means** leaves {{tokens.rates_kmeans_unexplained:.0%}}, and {{tokens.rates_kmeans_rebuilt:.0%}} of its answers are right, without any training. Our scenes are flat colours on a flat background, so a cluster is nearly one token. It pays in side information. ToMe, which merges greedily, leaves {{tokens.rates_tome_unexplained:.0%}}.
+# - **The learned one beats the simple ones.** It leaves {{tokens.rates_learned_unexplained:.1%}} of the variance unexplained, average pooling {{tokens.rates_pool_unexplained:.0%}}, the strided pick {{tokens.rates_strided_unexplained:.0%}}. Rebuilt, {{tokens.rates_learned_rebuilt:.0%}} of its answers are right, as good as with all tokens. Theirs are {{tokens.rates_pool_rebuilt:.0%}} and {{tokens.rates_strided_rebuilt:.0%}}, hardly better than with none.
+# - **PCA of fields stands beside it**: {{tokens.rates_pca_unexplained:.1%}} unexplained and {{tokens.rates_pca_rebuilt:.0%}} of the answers. On the very scenes it is fitted to, a linear code of fields leaves {{tokens.rates_linear_at_best:.1%}}, so no linear one could do much better. The network, which can bend and sees across the borders of fields, leaves {{tokens.rates_beside_pca:.2f}} times what PCA leaves: better, and not by much. Nearly all that 36 tokens can gain is gained *linearly*. A paper about learned compressors should have this row.
+# - **k-means** leaves {{tokens.rates_kmeans_unexplained:.0%}}, and {{tokens.rates_kmeans_rebuilt:.0%}} of its answers are right, without any training. Our scenes are flat colours on a flat background, so the tokens of a cluster are nearly one token. It pays in side information. ToMe, which merges greedily, leaves {{tokens.rates_tome_unexplained:.0%}}.
 # - **Put back** turns the list around. A code that is to be expanded need not be a token: the learned one answers {{tokens.rates_learned_put_back:.0%}}, where the strided pick, which passes real tokens, answers {{tokens.rates_strided_put_back:.0%}} and k-means {{tokens.rates_kmeans_put_back:.0%}}. The best for the decoder is not the best for CLIP. (Do not read PCA's bar there: the signs of its components are arbitrary, and CLIP answers to them.)
 # - The **smaller picture** is the cheapest and leaves {{tokens.rates_smaller_unexplained:.0%}}, more than the mean token: an object of a few pixels looks different. It answers {{tokens.rates_smaller_rebuilt:.0%}}.
 #
-# The study has a table of rates with adjectives; here it is with what our learned compressors keep:
+# The study has a table of rates with a word of advice for each. Here it is with what our learned compressors keep:
 #
 # | grid | tokens | rate | the study's advice | variance unexplained | joint answers, rebuilt |
 # | --- | --- | --- | --- | --- | --- |
@@ -584,7 +590,8 @@ print(f"{len(merged)} tokens stand for {size.sum():.0f}, the largest for {size.m
 # %% [markdown]
 # ## 9 · What did the critic buy?
 #
-# `compress_16x_critic` is the same network on the same scenes, with as many steps of its own, but trained against a critic as well: the fair game, `pick`, with {{tokens.critic_steps:.0f}} steps of the critic for each of the network's and a weight of {{tokens.critic_weight:.1f}} (the study has 5 and 1, and many more epochs). The critic wants compressed tokens to be *distributed* like real ones. Whether they are, a critic is the last one to ask (section 6). Two measures that nobody was trained on: the **sliced Wasserstein distance** (project all tokens on random directions, sort, compare) and **MMD** (a kernel's view). Neither has an absolute meaning, so beside each stands the **floor**: the same distance between real tokens and other real tokens.
+# `compress_16x_critic` is the same network on the same scenes, with as many steps of its own, but trained against a critic as well. The game is the fair one, `pick`, with {{tokens.critic_steps:.0f}} steps of the critic for each of the network's and a weight of {{tokens.critic_weight:.1f}} (the study has 5 and 1, and many more epochs). The critic wants compressed tokens to be *distributed* like real ones. Whether they are, a critic is the last one to ask (section 6). So we take two measures that nobody was trained on. The **sliced Wasserstein distance** projects all tokens on random directions, sorts and compares. **MMD**, the maximum mean discrepancy, compares the means of many smooth functions. Neither has an absolute meaning, so beside each stands its floor: the same distance between real tokens and other real tokens.
+#
 # **Predict first:** put back into CLIP as they are, which tokens will be of more use?
 
 # %%
@@ -630,9 +637,9 @@ claim("tokens.critic_own_w", card["epochs"]["held_out_wasserstein"][-1], above=0
 #
 # **The study's promises, judged.** *Cosine above 0.85:* kept, {{tokens.rates_learned_cosine:.3f}} without and {{tokens.critic_cosine:.3f}} with the critic; but average pooling stands at that bar, too ({{tokens.pool_cosine:.2f}}), and a token that knows nothing has {{tokens.mean_cosine:.2f}}. *Wasserstein distance below 0.1:* kept, if the network's own critic is asked ({{tokens.critic_own_w:.2f}} on held-out scenes), and it says nothing without critic, game and floor. *Looks like the original:* look, below.
 #
-# **The study's hints, tried.** What to do if the quality is low or the memory full: a run record of short trainings with the study's weights, five turns of the critic for one of the network, in the unfair game, one seed each, but three of the first row and of 36× (`data/runs/compressors.json`; use in joint answers above CLS only, where a few points are luck).
+# **The study's hints, tried.** The study says what to do if the quality is low or the memory full. We tried each hint once, in short trainings with the study's weights: five turns of the critic for one of the network, in the unfair game, one seed each, but three of the first row and of 36× ([run record](../data/runs/compressors.json)). Use is in joint answers above CLS only, where a few points are luck.
 #
-# | | unexplained | distance to real tokens | put back | rebuilt |
+# | change | unexplained | distance to real tokens | put back | rebuilt |
 # | --- | --- | --- | --- | --- |
 # | as the study has it | {{runs.compressors.unexplained_global_16x:.1%}} | {{runs.compressors.wasserstein_global_16x:.2f}} | {{runs.compressors.put_back_global_16x:+.0%}} | {{runs.compressors.rebuilt_global_16x:+.0%}} |
 # | `training.n_critic=10` | {{runs.compressors.unexplained_global_n_critic_10:.1%}} | {{runs.compressors.wasserstein_global_n_critic_10:.2f}} | {{runs.compressors.put_back_global_n_critic_10:+.0%}} | {{runs.compressors.rebuilt_global_n_critic_10:+.0%}} |
@@ -643,11 +650,12 @@ claim("tokens.critic_own_w", card["epochs"]["held_out_wasserstein"][-1], above=0
 # | `model.compressor.output_grid_size=4` (36×) | {{runs.compressors.unexplained_global_36x:.1%}} | {{runs.compressors.wasserstein_global_36x:.2f}} | {{runs.compressors.put_back_global_36x:+.0%}} | {{runs.compressors.rebuilt_global_36x:+.0%}} |
 # | no critic | {{runs.compressors.unexplained_global_no_critic:.1%}} | {{runs.compressors.wasserstein_global_no_critic:.2f}} | {{runs.compressors.put_back_global_no_critic:+.0%}} | {{runs.compressors.rebuilt_global_no_critic:+.0%}} |
 #
-# More steps of the critic are fewer of the network in the same time: more error, and tokens no nearer. Twice the penalty changes nothing that can be seen, and neither does the attention decoder. Twice the weight on the error lowers the error, as it must. Half the batch saves memory; with the same data it makes twice as many steps, and loses nothing. A smaller grid is no remedy but another rate. And the last row: even in the unfair game the critic does something, tokens nearer to real ones for {{runs.compressors.unexplained_global_16x:.1%}} of error instead of {{runs.compressors.unexplained_global_no_critic:.1%}}. It tells them apart to the end ({{runs.compressors.told_apart_global_16x:.0%}} of the pairs), and pulls all the same.
-#
+# More steps of the critic are fewer of the network in the same time: more error, and tokens no nearer. Twice the penalty changes nothing that can be seen, and neither does the attention decoder. Twice the weight on the error lowers the error, as it must. Half the batch saves memory; with the same data it makes twice as many steps, and loses nothing. A smaller grid is no remedy but another rate. And the last row: even in the unfair game the critic does something. It brings tokens nearer to real ones, for {{runs.compressors.unexplained_global_16x:.1%}} unexplained instead of {{runs.compressors.unexplained_global_no_critic:.1%}}. It tells them apart to the end ({{runs.compressors.told_apart_global_16x:.0%}} of the pairs), and pulls all the same.
+
+# %% [markdown]
 # ## 10 · Choose for yourself
 #
-# Every compressor, every rate, some held-out scenes. Left the picture; then the cosine of each rebuilt token with its original, and the mean of each field; right what CLIP answers about the *first* object with all tokens, with the rebuilt grid, with the compressed tokens alone, and with CLS only. **Predict first:** which object will suffer first, a large or a small one? Try the strided pick at 36×. (By hand: `explorer.compressor.value = "ToMe"`.)
+# Every compressor, every rate, some held-out scenes. On the left stands the picture, then the cosine of each rebuilt token with its original, and the mean of each field. On the right stands what CLIP answers about the *first* object: with all tokens, with the rebuilt grid, with the compressed tokens alone, and with CLS only. **Predict first:** which object will suffer first, a large or a small one? Then try the strided pick at 36×. (By hand: `explorer.compressor.value = "ToMe"`.)
 
 # %%
 from course_lib.tokens.explorer_rates import RateExplorer, default_compressors
@@ -670,7 +678,7 @@ explorer.still(["learned", "learned, critic", "average pooling", "strided pick",
 # %% [markdown]
 # ## 11 · Your own
 #
-# All of this by command, with the keys of the study. `fast=true` runs everything in seconds at a tiny size.
+# All of this by command, with the keys of the study. `fast=true` runs everything at a tiny size, to see that it works.
 #
 # ```bash
 # python -m course_lib.train experiment=compress_global fast=true
@@ -684,18 +692,19 @@ explorer.still(["learned", "learned, critic", "average pooling", "strided pick",
 # ```
 #
 # With `model.clip.model_name=openai/clip-vit-large-patch14-336` (a local folder or the hub) the same commands compress the 576 tokens of the CLIP that LLaVA uses.
-#
+
+# %% [markdown]
 # ## What you found
 #
 # - A compressor passes tokens *and* side information. Squares cost nothing to tell; the owner map of k-means takes {{tokens.side_kmeans:.0f}} bits a picture.
-# - A cosine of {{tokens.mean_cosine:.2f}} is worth nothing, and one of {{tokens.pool_cosine:.2f}} half the variance. Read the variance unexplained.
+# - A cosine of {{tokens.mean_cosine:.2f}} is worth nothing, and one of {{tokens.pool_cosine:.2f}} only half of the variance. Read the variance unexplained.
 # - Each loss forgets something: the cosine the length ({{tokens.loss_cosine_length:.2f}} times too long), the squared error the neighbours.
 # - WGAN-GP can be checked where the truth is known. On a line the two-sided penalty keeps critics of the wrong sign (it says {{tokens.line_two_sided:.2f}} of {{tokens.line_w1:.2f}}), the one-sided finds {{tokens.line_one_sided:.2f}}, as theory says.
-# - 576 against 36 is an unfair game: perfect tokens are told apart in {{tokens.game_unfair:.0%}} of the pairs, and counting is enough for that. One of each field against 36 is fair: {{tokens.game_fair:.0%}}.
+# - 576 against 36 is an unfair game: perfect tokens are told apart in {{tokens.game_unfair:.0%}} of the pairs, and counting is enough for that. One real token of each field against 36 is fair: {{tokens.game_fair:.0%}}.
 # - At 16× the learned compressor leaves {{tokens.rates_learned_unexplained:.1%}} unexplained, average pooling {{tokens.rates_pool_unexplained:.0%}}, PCA of fields {{tokens.rates_pca_unexplained:.1%}}. Most of what learning gains is linear.
 # - The critic brings compressed tokens {{tokens.critic_nearer:.1f}} times nearer to real ones in distribution, for {{tokens.critic_cost:.1f}} times the error. Put back into CLIP, they lead to {{tokens.critic_put_back:.0%}} right answers instead of {{tokens.rates_learned_put_back:.0%}}; real tokens picked blindly lead to {{tokens.rates_strided_put_back:.0%}}.
 #
-# Go on with notebook 12: the fair game, field by field.
+# The fair game draws one token of each field, and a field has sixteen. What can one token say about sixteen? That is notebook 12.
 #
 # **References.** I. Gulrajani, F. Ahmed, M. Arjovsky, V. Dumoulin & A. Courville, *Improved Training of Wasserstein GANs* (2017), sec. 4 (the penalty, no batch normalisation), eq. 3 and algorithm 1. M. Arjovsky, S. Chintala & L. Bottou, *Wasserstein GAN* (2017), sec. 2 and 3. H. Petzka, A. Fischer & D. Lukovnikov, *On the regularization of Wasserstein GANs* (2018), eq. 7 (one-sided). G. Peyré & M. Cuturi, *Computational Optimal Transport* (2019), remark 2.30 (a line).
 # D. Bolya et al., *Token Merging: Your ViT But Faster* (ICLR 2023), sec. 3. T.-C. Wang et al., *High-Resolution Image Synthesis with Conditional GANs* (2018), sec. 3.2 (critics at several scales). T. He et al., *Bag of Tricks for Image Classification* (2019), fig. 2c (pooled skip paths). D. Arthur & S. Vassilvitskii, *k-means++* (2007). A. Gretton et al., *A Kernel Two-Sample Test* (2012), eq. 3. N. Bonneel et al., *Sliced and Radon Wasserstein Barycenters* (2015). H. Liu et al., *Visual Instruction Tuning* (LLaVA, 2023): whose tokens these are.

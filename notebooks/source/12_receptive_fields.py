@@ -11,17 +11,17 @@
 # - train a decoder that rebuilds each field from its own token, and read heat map, bands and profiles of the result;
 # - measure what a token really depends on, beside the field that it was given.
 #
-# *Measured: {{minutes.12_receptive_fields:.1f}} minutes on two CPU cores. Builds on: notebooks 10 (the tokens) and 11 (compressors, WGAN-GP).*
+# *Measured: {{minutes.12_receptive_fields:.1f}} minutes on two CPU cores. Yours: two sittings of 45 minutes, exercises included; pause after section 2. Builds on: notebooks 10 (the tokens) and 11 (compressors, WGAN-GP).*
 
 # %% [markdown]
 # ## 1 · Two grids and a map
 #
-# Notebook 11 ended with an unfair game: 576 original tokens against 36 compressed ones. A critic that can only count wins it. The second study of this part makes the game fair. The 24 × 24 grid is cut into 6 × 6 **fields** of 4 × 4 places. Compressed token number $k$ stands for field $k$ and answers for it twice:
+# Notebook 11 found that 576 original tokens against 36 compressed ones is an unfair game: a critic that can only count wins it. The second study of Part IV, *the study* of this notebook, makes the game fair and builds a whole system on it. The 24 × 24 grid is cut into 6 × 6 fields of 4 × 4 places. The study calls them **receptive fields**, RF for short; what a token really depends on is another matter (section 6). Compressed token number $k$ stands for field $k$ and answers for it twice:
 #
 # - to a **critic**, against *one* token of its field, drawn at random: 36 against 36;
 # - to a **decoder**, which rebuilds the 16 tokens of the field from this one token alone.
 #
-# All of it needs one map: which places belong to field $k$? `get_rf_indices` gives it, (36, 16) numbers of places. Nothing in it is square: 24 × 24 in 4 × 8 fields of 6 × 3 is as good. The picture shows three pairs of grids, and one draw of `sample_rf_tokens` as squares. **Predict first:** in the panel on the right, which places does field 7 have?
+# All of it needs one map: which places belong to field $k$? `get_rf_indices` gives it, a table of 36 × 16 place numbers. Nothing in it need be square: 24 × 24 in 4 × 8 fields of 6 × 3 is as good. The picture shows three pairs of grids, and one draw of `sample_rf_tokens` as squares. **Predict first:** in the panel on the right, which places does field 7 have?
 
 # %%
 import torch
@@ -61,7 +61,7 @@ claim("tokens.rf_map", (tokens.flatten(1, 2)[:, where] - targets).abs().max(), b
 claim("tokens.rf_back", (assemble_rf(targets, clip.grid, output_grid) - tokens).abs().max(), below=1e-9)
 
 # %% [markdown]
-# Field 7 of the right panel is the last of its second row: rows 2 and 3, columns 9 to 11, so places 33, 34, 35, 45, 46 and 47. `extract_rf_targets` gathers the tokens of all fields, {{tokens.rf_fields:.0f}} × {{tokens.rf_places:.0f}} of them, and `assemble_rf` puts them back; neither loses a digit. All three are single views or one look-up. There is no loop over fields.
+# Field 7 of the right panel is the last of its second row: rows 2 and 3, columns 9 to 11, so places 33, 34, 35, 45, 46 and 47. `extract_rf_targets` gathers the tokens of all fields, {{tokens.rf_fields:.0f}} × {{tokens.rf_places:.0f}} of them, and `assemble_rf` puts them back; neither loses a digit. Each is one view or one look-up, without a loop over fields.
 #
 # ### Exercise: the map
 #
@@ -108,7 +108,7 @@ print("share of each place:", " ".join(f"{share:.1%}" for share in drawn.tolist(
 # %% [markdown]
 # ## 2 · What one token can say: a theorem
 #
-# Put a compressed token back at all 16 places of its field, as CLIP would see it. How near can it be? The study's measure is the mean cosine with the field, and its promise: *20 to 25 of 36 fields "excellent", above 0.9*.
+# Put a compressed token back at all 16 places of its field, as CLIP would see it. How near can it be? The study's measure is the mean cosine with the field, in four **bands**: *excellent* above 0.9, *good* from 0.8, *fair* from 0.6, *poor* below that. Its promise is 20 to 25 excellent fields of 36.
 #
 # **Theorem.** Let $u_1, \dots, u_{16}$ be the tokens of a field, each divided by its length. No token $c$ has a mean cosine with them above
 #
@@ -116,7 +116,7 @@ print("share of each place:", " ".join(f"{share:.1%}" for share in drawn.tolist(
 #
 # *Proof.* Only the direction of $c$ counts, so let $\lVert c \rVert = 1$. Then $\frac{1}{16} \sum_i c \cdot u_i = c \cdot \frac{1}{16} \sum_i u_i \le R$ (Cauchy–Schwarz), and both are equal if $c$ points along the mean of the $u_i$. ∎
 #
-# So there is a ceiling, it can be computed before anything is trained, and it is known who reaches it: `MeanDirection`, the direction of the mean of unit tokens. Average pooling takes the mean of the tokens themselves and comes near.
+# So there is a ceiling, and it can be computed before anything is trained. It is also known who reaches it: the direction of the mean of unit tokens, `MeanDirection` in the code and **best single token** in the figures. Average pooling takes the mean of the tokens themselves and comes near.
 #
 # ### Exercise: the ceiling
 #
@@ -213,7 +213,7 @@ claim("tokens.rf_single_above", (found["best single token"].cosine > ceiling + 1
 claim("tokens.rf_pool_short", summary["best single token"]["cosine"] - summary["average pooling"]["cosine"], above=-1e-5, below=0.02)
 
 # %% [markdown]
-# The mean token, which has seen nothing, has {{tokens.rf_mean_excellent:.1f}} of 36 fields "excellent". **Average pooling has {{tokens.rf_pool_excellent:.1f}}**: exactly what the study promises of a well trained system. No single token can have more than {{tokens.rf_best_excellent:.1f}}, and none fewer than {{tokens.rf_best_poor:.1f}} poor fields, where the study promises 0 or 1. So the promise of excellent fields is kept by a mean, and that of poor fields cannot be kept by any token that is put back. It is the count of a *floor* and a *ceiling*, not of a model.
+# The mean token, which has seen nothing, has {{tokens.rf_mean_excellent:.1f}} of 36 fields "excellent". **Average pooling has {{tokens.rf_pool_excellent:.1f}}**: exactly what the study promises of a well trained system. No single token can have more than {{tokens.rf_best_excellent:.1f}}, and none fewer than {{tokens.rf_best_poor:.1f}} poor fields, where the study promises 0 or 1. So the promise of excellent fields is kept by a mean, and that of poor fields cannot be kept by any token that is put back. Such a count lies between a *floor* and a *ceiling*, and hardly depends on the model.
 #
 # Read the other columns.
 #
@@ -221,13 +221,14 @@ claim("tokens.rf_pool_short", summary["best single token"]["cosine"] - summary["
 # - **Centred cosine** takes the common part away: {{tokens.rf_mean_centred:.2f}} for the mean token, {{tokens.rf_pool_centred:.2f}} for pooling, {{tokens.rf_rebuilt_centred:.2f}} rebuilt.
 # - **Variance unexplained** is the strictest. Pooling leaves {{tokens.rf_pool_unexplained:.0%}}, the best single token for the *cosine* {{tokens.rf_best_unexplained:.0%}}: the two are best at different things. A strided pick leaves {{tokens.rf_strided_unexplained:.0%}}.
 # - **Rebuilt fields** are another matter. A decoder writes 16 different tokens, the theorem does not hold for it, and {{tokens.rf_above:.0%}} of the fields lie above the line: cosine {{tokens.rf_rebuilt_cosine:.3f}}, {{tokens.rf_rebuilt_excellent:.1f}} of 36 excellent, {{tokens.rf_rebuilt_unexplained:.1%}} unexplained. Whoever compares a rebuilt cosine with that of a put-back token compares two different things.
-# - **RF, put back**: as it is, the compressed token has {{tokens.rf_back_cosine:.2f}}, no better than the mean token. It is a *code* for its decoder, although a critic wanted it to look like a token. The next section asks what the critic wanted.
-#
+# - **RF, put back**: as it is, the compressed token has {{tokens.rf_back_cosine:.2f}}, no better than the mean token. It is a *code* for its decoder, although a critic wanted it to look like a token. What does such a critic want?
+
+# %% [markdown]
 # ## 3 · The paired critic, and who fools it
 #
-# `RFCritic` is a small network on *single tokens*: the same weights for all 36. The study's sees nothing but the token. Two options show it more: the **position** (which field is it?), or the **mean** of the field.
+# The **paired critic**, `RFCritic`, is a small network on *single tokens*, with the same weights for all 36. The study's sees nothing but the token. Two options show it more: the **position** (which field is it?), or the **mean** of the field.
 #
-# To judge the referee, we take the player out of the game, as in notebook 11. Five players that learn nothing:
+# To judge the referee, we take the learning out of the game, as in notebook 11. Here are five players that learn nothing:
 #
 # | player | real tokens? | of the right place? | of this picture? |
 # | --- | --- | --- | --- |
@@ -237,7 +238,7 @@ claim("tokens.rf_pool_short", summary["best single token"]["cosine"] - summary["
 # | other picture | yes | yes | **no** |
 # | other field | yes | **no** | yes |
 #
-# **Predict first:** make a table of 5 × 3: which critic (token, position, mean) catches whom? The last column of the figure says what each player has lost. (W is the critic's estimate on held-out scenes, in standard deviations; 0.5 told apart is guessing. A W of a hair below 0, which is chance, is drawn as 0.)
+# **Predict first:** make a table of 5 × 3: which critic (token, position, mean) catches whom? In the figure, W is the critic's estimate of the distance on held-out scenes, in standard deviations (a W just below 0, which is chance, is drawn as 0). The last panel says what each player has lost.
 
 # %%
 from course_lib.tokens.critic_rf import RFCritic
@@ -284,12 +285,12 @@ claim("tokens.rf_critic_strided_apart", table["token"]["strided pick"].told_apar
 claim("tokens.rf_critic_strided_lost", lost["strided pick"], above=0.6, below=1.5)
 
 # %% [markdown]
-# - **Token only.** It catches the means (W = {{tokens.rf_critic_pool:.2f}}): a mean of sixteen tokens is no token. It does not catch tokens of other fields ({{tokens.rf_critic_field_token:.3f}}) nor of other *pictures* ({{tokens.rf_critic_picture_token:.3f}}). As far as this critic goes, the compressor may describe another scene.
+# - **Token only.** It catches average pooling (W = {{tokens.rf_critic_pool:.2f}}): a mean of sixteen tokens is no token. It does not catch tokens of other fields ({{tokens.rf_critic_field_token:.3f}}) nor of other *pictures* ({{tokens.rf_critic_picture_token:.3f}}). As far as this critic goes, the compressor may describe another scene.
 # - **Position** catches tokens in the wrong place (told apart {{tokens.rf_critic_field_position_apart:.0%}}, W = {{tokens.rf_critic_field_position:.2f}}), and not those of another picture ({{tokens.rf_critic_picture_position:.3f}}).
 # - **Mean** catches both ({{tokens.rf_critic_field_mean:.2f}} and {{tokens.rf_critic_picture_mean:.2f}}): it can compare the token with what is there.
 # - **Nobody catches "own field"**, and nobody should: it *is* the real side of the game (W = {{tokens.rf_critic_own_mean:.3f}}). Yet it leaves {{tokens.rf_critic_own_lost:.0%}} of the variance unexplained, more than knowing nothing. **The perfect player of the fair game keeps one token of sixteen and loses the rest.** A paired critic can never measure what is kept of a field; only a reconstruction does.
 #
-# One result we had not expected. The strided pick copies one real token of each field too, so a critic of single tokens should be content. It is not: told apart {{tokens.rf_critic_strided_apart:.0%}}, W = {{tokens.rf_critic_strided:.2f}}. Why? **Predict first:** what do the tokens at the middle of all 36 fields have in common that a random draw has not? Notebook 10 found that tokens know their place. If that is it, the critic should see less as soon as we take from every token the mean token of *its place*. And is the middle of a field special in our world? Objects stand at nine places only.
+# One result we had not expected. The strided pick copies one real token of each field too, so a critic of single tokens should be content. It is not: told apart {{tokens.rf_critic_strided_apart:.0%}}, W = {{tokens.rf_critic_strided:.2f}}. **Predict first:** what do the tokens at the middle of all 36 fields have in common that a random draw has not? Notebook 10 found that tokens know their place. If that is it, the critic should see less as soon as we take from every token the mean token of *its place*. There is a second suspect: objects stand at nine places only, so the middle of a field may be special in our world.
 
 # %%
 at_place = training.mean(0)  # (height, width, dim): the mean token of every one of the 576 places
@@ -305,11 +306,11 @@ claim("tokens.rf_objects_anywhere", on_object.float().mean(), above=0.02, below=
 claim("tokens.rf_objects_middle", middle.mean(), above=0.02, below=0.4)
 
 # %% [markdown]
-# Told apart {{tokens.rf_critic_no_place_apart:.0%}} instead of {{tokens.rf_critic_strided_apart:.0%}}, W = {{tokens.rf_critic_no_place:.2f}} instead of {{tokens.rf_critic_strided:.2f}}: about half of it was the mean of the place. Objects are not the reason for the rest: {{tokens.rf_objects_middle:.1%}} of the middle places lie on one, of all places {{tokens.rf_objects_anywhere:.1%}}. What is left must be in how tokens of a place vary, and we leave it open. In any case the critic punishes a compressor for always copying the same spot, and is right, about something that has little to do with the picture. Where the places of a field are more alike, copying is not found out, and it would lose as much.
+# Told apart {{tokens.rf_critic_no_place_apart:.0%}} instead of {{tokens.rf_critic_strided_apart:.0%}}, W = {{tokens.rf_critic_no_place:.2f}} instead of {{tokens.rf_critic_strided:.2f}}: about half of it was the mean of the place. Objects are not the reason for the rest: {{tokens.rf_objects_middle:.1%}} of the middle places lie on one, of all places {{tokens.rf_objects_anywhere:.1%}}. What is left must be in how tokens of a place vary, and we leave it open. In any case the critic is right to punish a compressor for always copying the same spot, but what it sees has little to do with the picture.
 #
 # ### Exercise: the penalty, token by token
 #
-# **Difficulty: hard. Time: 20 minutes.** The penalty of notebook 11 took its norm over a whole sample. Now every *token* is a sample. Write `my_rf_penalty(critic, real, fake)` for tokens (batch, n, dim); the critic gives (batch, n). An $\alpha$ for each pair, the gradient with `create_graph=True`, its norm over the last axis only, then the mean of $(\text{norm} - 1)^2$. The target: the slope of a critic that was trained with your penalty is near 1. The stub forbids nothing.
+# **Difficulty: hard. Time: 20 minutes.** The penalty of notebook 11 took its norm over a whole sample. Now every *token* is a sample. Write `my_rf_penalty(critic, real, fake)` for tokens (batch, n, dim); the critic gives (batch, n). An $\alpha$ for each pair, the gradient with `create_graph=True`, its norm over the last axis only, then the mean of $(\text{norm} - 1)^2$. The target: the slope of a critic that was trained with your penalty is near 1. The placeholder forbids nothing.
 
 # %%
 from functools import partial
@@ -341,7 +342,7 @@ print(f"slope of a critic with your penalty: {mine.slope:.2f}   target: 1")
 #
 # The study's decoder sees *one* token and writes 16: a picture of 1 × 1 that grows to 4 × 4, by transposed **convolutions**, or by **attention**, in which 16 questions ("what is at the upper left?") are asked of the token and of each other. The same weights serve all 36 fields. Neighbours do not help, and nothing tells the decoder which field it works on.
 #
-# Three short trainings on cached tokens: convolutions, attention, and convolutions with the paired critic. After each epoch sixteen held-out scenes are measured field by field. **Predict first:** the untrained model is average pooling, so it starts at the dotted line. After how many steps is no field poor any more?
+# Three short trainings: convolutions, attention, and convolutions with the paired critic. After each epoch sixteen held-out scenes are measured field by field. **Predict first:** the untrained model is average pooling, so it starts at the dotted line. After how many steps is no field poor any more?
 
 # %%
 from course_lib.tokens.figures_fields import training_figure
@@ -368,8 +369,9 @@ claim("tokens.rf_live_poor", runs["convolutions, critic"]["held_out_poor"][-1], 
 claim("tokens.rf_live_first_poor", runs["convolutions, critic"]["held_out_poor"][0], above=-0.01, below=10)
 
 # %% [markdown]
-# From {{tokens.rf_live_start:.0%}} unexplained to {{tokens.rf_live_conv:.1%}} with convolutions and {{tokens.rf_live_attention:.1%}} with attention, in 48 steps of eight pictures. The two can hardly be told apart: the fast part is linear, as in notebook 11, a token and 16 matrices, and both have it. With the critic every third step is the network's, and after 32 of them the error is {{tokens.rf_live_critic:.1%}}. Its bands are on the right. Pooling has {{tokens.rf_pool_poor:.1f}} poor fields of 36, the model after four steps of its own {{tokens.rf_live_first_poor:.1f}}, and in the end {{tokens.rf_live_poor:.1f}}.
-#
+# From {{tokens.rf_live_start:.0%}} unexplained to {{tokens.rf_live_conv:.1%}} with convolutions and {{tokens.rf_live_attention:.1%}} with attention, in 48 steps of eight pictures. The two hardly differ: what learns fast is linear, as in notebook 11, a token times 16 matrices, and both have it. With the critic every third step is the network's, and after 32 of them {{tokens.rf_live_critic:.1%}} is unexplained. Its bands are on the right. Pooling has {{tokens.rf_pool_poor:.1f}} poor fields of 36, the model after four steps of its own {{tokens.rf_live_first_poor:.1f}}, and in the end {{tokens.rf_live_poor:.1f}}.
+
+# %% [markdown]
 # ## 5 · The trained one, field by field
 #
 # `compress_rf_16x` had 30 epochs of 1600 scenes, one step in three for the network and two for the critic. **Predict first:** in which fields of the scene below will it be worst: in the empty ones, on the objects, or at their rims?
@@ -409,9 +411,9 @@ claim("tokens.rf_not_excellent", (found["RF, rebuilt"].cosine <= 0.9).float().me
 claim("tokens.rf_pool_not_excellent", (found["average pooling"].cosine <= 0.9).float().mean(), above=0.1, below=0.6)
 
 # %% [markdown]
-# The map of pooling has objects in it, that of the trained model is one colour. All its fields are *excellent*; the best has {{tokens.rf_scene_best:.3f}}, the median {{tokens.rf_scene_median:.3f}}, the worst {{tokens.rf_scene_worst:.3f}}, where no single token could have more than {{tokens.rf_scene_worst_ceiling:.2f}} (the dashed line). Look at the last two maps of each picture, which field's tokens are like which: rebuilt fields have the pattern of the original ones. Rows that are all alike would mean one token at all places.
+# The map of pooling shows the objects, that of the trained model is nearly one colour. All its fields are *excellent*: the best has {{tokens.rf_scene_best:.3f}}, the median {{tokens.rf_scene_median:.3f}}, the worst {{tokens.rf_scene_worst:.3f}}, where no single token could have more than {{tokens.rf_scene_worst_ceiling:.2f}} (the dashed line). The last two maps of each picture say which of the field's tokens are like which. Rebuilt fields have the pattern of the original ones. Rows that are all alike would mean one token at all places.
 #
-# Of all {{tokens.rf_fields:.0f}} fields of 64 scenes the worst has {{tokens.rf_worst_of_all:.3f}}, and {{tokens.rf_not_excellent:.1%}} are not excellent (pooling: {{tokens.rf_pool_not_excellent:.0%}}). The bands of the study were made for another world: **here they say "excellent" and nothing else**, so we go on with the error itself.
+# Of the {{tokens.rf_fields:.0f}} fields of all 64 scenes the worst has {{tokens.rf_worst_of_all:.3f}}, and {{tokens.rf_not_excellent:.1%}} are not excellent (pooling: {{tokens.rf_pool_not_excellent:.0%}}). The bands of the study were made for another world: **here they say "excellent" and nothing else**. How do the cosines lie within a band, and where in the picture?
 
 # %%
 distribution_figure(found["average pooling"].cosine, found["average pooling"].resultant)
@@ -420,9 +422,9 @@ distribution_figure(found["average pooling"].cosine, found["average pooling"].re
 profile_figure(found["RF, rebuilt"].cosine, ceiling)
 
 # %% [markdown]
-# Above, pooling: a heap of excellent fields, the empty ones, and a long tail to the left, objects; the dashed outline is the ceiling, which pooling fills. Below, the profile over rows and columns of fields: for the trained model nearly flat, at a distance from the ceiling that one token has.
+# Above, pooling: a heap of excellent fields, the empty ones, and a long tail to the left, the objects. The dashed outline is the ceiling, and pooling fills it. Below, the mean over rows and over columns of fields: for the trained model nearly flat, and everywhere above the ceiling that one token has.
 #
-# **Where are the bad fields?** The scenes tell which pixels are objects. For every field we take the share that objects cover, and its error.
+# **Where are the bad fields?** The bands no longer say, so we take the error itself. The scenes tell which pixels are objects: for every field we have the share that objects cover, and its error.
 
 # %%
 from course_lib.tokens.figures_fields import where_figure
@@ -449,12 +451,13 @@ claim("tokens.rf_where_empty_lost", error[empty].sum() / variance[empty].sum(), 
 claim("tokens.rf_where_rim", error[empty & ~inner].mean() / error[empty & inner].mean(), above=0.2, below=4)
 
 # %% [markdown]
-# Objects lie in {{tokens.rf_where_fields:.0%}} of the fields, and {{tokens.rf_where_rf_share:.0%}} of the error does. The correlation of a field's error with what objects cover of it is {{tokens.rf_where_rf:.2f}} ({{tokens.rf_where_pool:.2f}} for pooling). Is the model bad at objects? There is also more to lose: relative to the variance that is *there*, it leaves {{tokens.rf_where_objects_lost:.1%}} in fields with objects and {{tokens.rf_where_empty_lost:.1%}} in empty ones. So objects cost more than their share, and in the curve on the right one sees which: a field that an object only *touches* (up to 10% of its pixels) has {{tokens.rf_where_rf_touched:.1f}} times the mean error, not much less than one that it covers by half ({{tokens.rf_where_pool_touched:.1f}} for pooling, whose error grows with the share). It is the rims. In the picture of the worst field above, the two worst places are those in which triangle and background meet.
+# Objects lie in {{tokens.rf_where_fields:.0%}} of the fields, and {{tokens.rf_where_rf_share:.0%}} of the error does. The correlation of a field's error with what objects cover of it is {{tokens.rf_where_rf:.2f}} ({{tokens.rf_where_pool:.2f}} for pooling). Is the model bad at objects? There is also more to lose: relative to the variance that is *there*, it leaves {{tokens.rf_where_objects_lost:.1%}} in fields with objects and {{tokens.rf_where_empty_lost:.1%}} in empty ones. So objects cost more than their share, and the curve on the right shows why. A field that an object only *touches* (up to 10% of its pixels) has {{tokens.rf_where_rf_touched:.1f}} times the mean error, not much less than one that it covers by half. (For pooling it is {{tokens.rf_where_pool_touched:.1f}} times, and the error grows with the share.) It is the rims. In the picture of the worst field above, the two worst places are those in which triangle and background meet.
 # The border of the *picture* matters less: among empty fields those at the border have {{tokens.rf_where_rim:.2f}} times the error of the inner ones.
-#
+
+# %% [markdown]
 # ## 6 · The field it was given and the field it uses
 #
-# "Token 14 stands for field 14" is an assignment. The compressor is a stack of convolutions whose kernels overlap, so it may look over the fence; and CLIP's tokens come from a transformer, so each may know the whole picture already. `measured_receptive_field` asks by gradients: which share of the squared derivative of token $k$ lies on which places? Then the same through CLIP down to the pixels. **Predict first:** how much lies inside the assigned field, among tokens? Among pixels?
+# "Token 14 stands for field 14" is an assignment. The compressor is a stack of convolutions whose kernels overlap, so it may look over the fence. And CLIP's tokens come from a transformer, so each may know the whole picture already. `measured_receptive_field` asks by gradients: which share of the squared derivative of token $k$ lies on which places? Then the same is asked through CLIP, down to the pixels. **Predict first:** how much lies inside the assigned field, among tokens? Among pixels?
 
 # %%
 from course_lib.tokens.compressor import Compressed, Compressor, owners
@@ -494,13 +497,14 @@ for key, name in {"untrained": "convolutions, untrained", "trained": "RF, traine
     claim(f"tokens.rf_inside_{key}", measured[name].inside.mean(), above=0.1, below=1.0001)
 
 # %% [markdown]
-# (Brightness is logarithmic; black is less than 1 in 100 000 of the brightest.) Convolutions alone, without the linear way, look over the fence: {{tokens.rf_inside_untrained:.0%}} of the squared gradient lies inside the assigned field, before any training. The trained model has the same convolutions, but {{tokens.rf_inside_trained:.1%}} lies inside; in the global one, {{tokens.rf_inside_global:.1%}}. An untrained model with its linear way is average pooling and sees its own field only. Training could take it over the fence, and hardly does: nearly everything goes the linear way. So the "receptive field" of the assignment is true here, as a result and not by construction.
+# (Brightness is logarithmic; black is less than 1 in 100 000 of the brightest.) Convolutions alone, without the linear way, look over the fence: {{tokens.rf_inside_untrained:.0%}} of the squared gradient lies inside the assigned field, before any training. The trained model has the same convolutions, but {{tokens.rf_inside_trained:.1%}} lies inside; in the global one, {{tokens.rf_inside_global:.1%}}. An untrained model *with* its linear way is average pooling and sees its own field only. Training could take it over the fence, and hardly does: nearly everything goes the linear way. So the "receptive field" of the assignment is true here, as a result and not by construction.
 #
-# Down to the pixels it is {{tokens.rf_inside_pixels:.1%}}, which surprised us: after three layers of attention every token could know the whole picture. It does look further: in the last panel you can find the scene's other objects, and the places where one might stand. But the pixels of its own field weigh so much more that in squares the rest hardly counts. So in *our* CLIP a field of tokens is a field of the picture. Do not expect it of one with 24 layers; the function takes any.
-#
+# Down to the pixels it is {{tokens.rf_inside_pixels:.1%}}, which surprised us: after three layers of attention every token could know the whole picture. It does look further: in the last panel you can find the scene's other objects, and the places where one might stand. But the pixels of its own field weigh so much more that in squares the rest hardly counts. (Notebook 10 found that {{tokens.clip_elsewhere_cut:.0%}} of what moves in tokens is elsewhere. There one thing in the picture was exchanged, here every pixel changes a little: two questions, two answers.) So in *our* CLIP a field of tokens is a field of the picture. Do not expect it of one with 24 layers; the function takes any.
+
+# %% [markdown]
 # ## 7 · Global against fields
 #
-# Two systems at 16×, with the same number of the network's steps, on the same scenes: `compress_16x` (no critic), `compress_16x_critic` (global network, fair game "pick") and `compress_rf_16x` (fields, paired critic). Everything that we can measure, on held-out scenes. **Predict first:** the global decoder may look at neighbours, the field decoder may not. What does it cost?
+# Two systems at 16×, global and field by field, with the same number of the network's steps, on the same scenes. Three trained models stand for them: `compress_16x` (global, no critic), `compress_16x_critic` (global, fair game *pick*) and `compress_rf_16x` (fields, paired critic). We measure everything that we can, on held-out scenes. **Predict first:** the global decoder may look at neighbours, the field decoder may not. What does that cost it?
 
 # %%
 from course_lib.tokens.captions import FACTORS
@@ -551,17 +555,17 @@ sizes = {kind: sum(weight.numel() for weight in critic.parameters()) for kind, c
 claim("tokens.rf_versus_critic_size", sizes["global"] / sizes["paired"], above=1)
 
 # %% [markdown]
-# Nothing that can be seen. The field system leaves {{tokens.rf_versus_rf_unexplained:.1%}} of the variance unexplained, the global one with a critic {{tokens.rf_versus_global_critic_unexplained:.1%}}: {{tokens.rf_versus_cost:.2f}} times as much. Section 6 says why: the global decoder may look at neighbours and has no use for them. What costs is the critic, in both: without one it is {{tokens.rf_versus_global_unexplained:.1%}}.
+# It costs nothing that can be seen. The field system leaves {{tokens.rf_versus_rf_unexplained:.1%}} of the variance unexplained, the global one with a critic {{tokens.rf_versus_global_critic_unexplained:.1%}}: {{tokens.rf_versus_cost:.2f}} times as much. Section 6 says why: the global decoder may look at neighbours and has no use for them. What costs is the critic, in both: without one it is {{tokens.rf_versus_global_unexplained:.1%}}.
 #
-# **What the paired critic buys.** Its tokens are nearer to real ones. Sliced Wasserstein distance: {{tokens.rf_versus_rf_wasserstein:.2f}}, against {{tokens.rf_versus_global_critic_wasserstein:.2f}} with the global critic and {{tokens.rf_versus_global_wasserstein:.2f}} with none; the strided pick has {{tokens.rf_versus_strided_wasserstein:.2f}}, real against real {{tokens.rf_versus_floor:.2f}}. A fresh critic of single tokens says the same: {{tokens.rf_versus_rf_fresh:.2f}}, {{tokens.rf_versus_global_critic_fresh:.2f}} and {{tokens.rf_versus_global_fresh:.2f}}. So the game reaches what it plays for, and one that copies blindly is as near ({{tokens.rf_versus_strided_fresh:.2f}}).
+# **What the paired critic buys.** Its tokens are nearer to real ones. Sliced Wasserstein distance: {{tokens.rf_versus_rf_wasserstein:.2f}}, against {{tokens.rf_versus_global_critic_wasserstein:.2f}} with the global critic and {{tokens.rf_versus_global_wasserstein:.2f}} with none; the strided pick has {{tokens.rf_versus_strided_wasserstein:.2f}}, real against real {{tokens.rf_versus_floor:.2f}}. A fresh critic of single tokens says the same: {{tokens.rf_versus_rf_fresh:.2f}}, {{tokens.rf_versus_global_critic_fresh:.2f}} and {{tokens.rf_versus_global_fresh:.2f}}. So the game reaches what it plays for, and the strided pick, which copies blindly, is as near ({{tokens.rf_versus_strided_fresh:.2f}}).
 #
-# **And the use?** Four questions about each of {{tokens.rf_versus_scenes:.0f}} scenes; a difference below {{tokens.rf_versus_interval:.0%}} may be chance. Rebuilt, all three systems answer as with all tokens ({{tokens.rf_versus_rf_rebuilt:.0%}}; {{tokens.rf_versus_full:.0%}}). Put back, the field system answers {{tokens.rf_versus_rf_put_back:.0%}}, the global one with a critic {{tokens.rf_versus_global_critic_put_back:.0%}}, without {{tokens.rf_versus_global_put_back:.0%}}, which is what CLS alone has ({{tokens.rf_versus_cls:.0%}}); the strided pick {{tokens.rf_versus_strided_put_back:.0%}}. To be distributed like real tokens helps CLIP to read them. To *be* real ones helps more, even if they are picked blindly.
+# **And the use?** CLIP answers the four single questions about each of {{tokens.rf_versus_scenes:.0f}} scenes; a difference below {{tokens.rf_versus_interval:.0%}} may be chance. Rebuilt, all three systems answer as with all tokens ({{tokens.rf_versus_rf_rebuilt:.0%}}; {{tokens.rf_versus_full:.0%}}). Put back, the field system answers {{tokens.rf_versus_rf_put_back:.0%}}, the global one with a critic {{tokens.rf_versus_global_critic_put_back:.0%}}, without {{tokens.rf_versus_global_put_back:.0%}}, which is what CLS alone has ({{tokens.rf_versus_cls:.0%}}); the strided pick {{tokens.rf_versus_strided_put_back:.0%}}. To be distributed like real tokens helps CLIP to read them. To *be* real ones helps more, even if they are picked blindly.
 #
 # **What it costs to train.** The paired critic has {{tokens.rf_versus_critic_size:.1f}} times fewer weights than the global one, and no convolutions. `make bench` compares their time and memory.
 #
 # ### What the study expects of fields, judged
 #
-# The study that the field system comes from names five improvements over the global one. We trained both with *its* settings (five steps of the critic for one of the network, λ = 10, both weights 1), for 900 turns, at four rates, three seeds each. That is too slow for a notebook, so it is a run record (`data/runs/compressors.json`; ± is the spread of the seeds, answers are joint answers above CLS only):
+# The study names improvements of the field system over the global one. We trained both with *its* settings (five steps of the critic for one of the network, λ = 10, both weights 1), for 900 turns, at four rates, three seeds each. That is too slow for a notebook, so it is a [run record](../data/runs/compressors.json). Here ± is the spread of the seeds, and answers are joint answers above CLS only:
 #
 # | rate | unexplained: global | fields | distance to real tokens: global | fields | answers, put back: global | fields |
 # | --- | --- | --- | --- | --- | --- | --- |
@@ -572,16 +576,16 @@ claim("tokens.rf_versus_critic_size", sizes["global"] / sizes["paired"], above=1
 #
 # | expected | measured | verdict |
 # | --- | --- | --- |
-# | a fair comparison: 36 against 36 | by construction; but the game *pick* of notebook 11 is as fair, and the paired critic still tells {{runs.compressors.told_apart_rf_16x:.0%}} of the pairs apart | confirmed, and no privilege of fields |
+# | a fair comparison: 36 against 36 | by construction. The game *pick* of notebook 11 is as fair, and the paired critic still tells {{runs.compressors.told_apart_rf_16x:.0%}} of the pairs apart | confirmed, and no privilege of fields |
 # | spatial awareness | the worst field has a cosine of {{runs.compressors.worst_field_rf_16x:.3f}} ± {{runs.compressors.worst_field_rf_16x_spread:.3f}}, with the global system {{runs.compressors.worst_field_global_16x:.3f}} ± {{runs.compressors.worst_field_global_16x_spread:.3f}} | not confirmed |
 # | interpretability | the heat map of section 5 is drawn from tokens, and can be drawn of any compressor | true of the measure, not of the system |
 # | a stable training | the error swings around its trend by {{runs.compressors.error_swing_rf_16x:.1%}} ± {{runs.compressors.error_swing_rf_16x_spread:.1%}} in the last third, by {{runs.compressors.error_swing_global_16x:.1%}} ± {{runs.compressors.error_swing_global_16x_spread:.1%}} with the global system; of {{runs.compressors.trainings:.0f}} trainings of both kinds {{runs.compressors.failed:.0f}} failed | unclear: calmer by no more than seeds differ |
 # | less memory and time | a critic of {{tokens.rf_versus_critic_size:.1f}} times fewer weights; at 9× the training takes {{runs.compressors.cpu_seconds_rf_9x:.0f}} seconds of a processor instead of {{runs.compressors.cpu_seconds_global_9x:.0f}} | confirmed |
 # | better reconstruction | at every rate the field system leaves more unexplained | refuted |
 #
-# The pattern is the same at all rates: with the study's weights the field system gives up error for tokens that look real. A critic of single tokens is cheaper and pulls harder. What is that worth in use? Put back into CLIP, its tokens are never read worse, but at no rate is the difference larger than that between seeds.
+# The pattern is the same at all rates: with the study's weights the field system gives up error for tokens that look real. A critic of single tokens is cheaper and pulls harder. What is that worth in use? Put back into CLIP, its tokens are never read worse, but at no rate is the difference larger than that between seeds. (Our own training above used other weights, and there both systems leave the same.)
 #
-# And the study's advice for bad fields, memory and overfitting, one change at a time, at 16×, one seed:
+# The study also has advice for bad fields, full memory and overfitting. One change at a time, at 16×, one seed:
 #
 # | change | unexplained | distance | told apart | put back |
 # | --- | --- | --- | --- | --- |
@@ -595,8 +599,9 @@ claim("tokens.rf_versus_critic_size", sizes["global"] / sizes["paired"], above=1
 # | the same with `model.rf_discriminator.dropout=0.2` | {{runs.compressors.unexplained_rf_n_critic_3_dropout:.1%}} | {{runs.compressors.wasserstein_rf_n_critic_3_dropout:.2f}} | {{runs.compressors.told_apart_rf_n_critic_3_dropout:.0%}} | {{runs.compressors.put_back_rf_n_critic_3_dropout:+.0%}} |
 # | no critic | {{runs.compressors.unexplained_rf_no_critic:.1%}} | {{runs.compressors.wasserstein_rf_no_critic:.2f}} | | {{runs.compressors.put_back_rf_no_critic:+.0%}} |
 #
-# The first remedy is worth a second look. With three times the weight on the error the field system leaves {{runs.compressors.unexplained_rf_ae_3:.1%}} at a distance of {{runs.compressors.wasserstein_rf_ae_3:.2f}}, where the global one leaves {{runs.compressors.unexplained_global_16x:.1%}} at {{runs.compressors.wasserstein_global_16x:.2f}}: ahead on both. So "worse reconstruction" is a verdict on the study's weights, not on fields. Fewer steps of the critic give the network more of its own in the same time. A deeper decoder, attention and the position change nothing that can be seen. Two changes are of interest. Dropout weakens the critic ({{runs.compressors.told_apart_rf_n_critic_3_dropout:.0%}} told apart) and costs nothing in distance. And a critic that also sees the *mean of the field* is fooled most often ({{runs.compressors.told_apart_rf_mean:.0%}} told apart), and its tokens are read best ({{runs.compressors.put_back_rf_mean:+.0%}}); one seed, so a hint and no result.
-#
+# One remedy is worth a second look. With three times the weight on the error (`loss.weights.ae=3.0`) the field system leaves {{runs.compressors.unexplained_rf_ae_3:.1%}} at a distance of {{runs.compressors.wasserstein_rf_ae_3:.2f}}, where the global one leaves {{runs.compressors.unexplained_global_16x:.1%}} at {{runs.compressors.wasserstein_global_16x:.2f}}: ahead on both. So "worse reconstruction" is a verdict on the study's weights, not on fields. Fewer steps of the critic give the network more of its own in the same time. A deeper decoder, attention and the position change nothing that can be seen. Two more changes are of interest. Dropout weakens the critic ({{runs.compressors.told_apart_rf_n_critic_3_dropout:.0%}} told apart) and costs nothing in distance. And a critic that also sees the *mean of the field* is fooled most often ({{runs.compressors.told_apart_rf_mean:.0%}} told apart), and its tokens are read best ({{runs.compressors.put_back_rf_mean:+.0%}}). That is one seed, so a hint and no result.
+
+# %% [markdown]
 # ## 8 · Failure gallery
 #
 # **Predict first:** which of these stop with a sentence, and which go on and lie?
@@ -619,7 +624,7 @@ for name, call in asked.items():
         print(f"{name}: {error}\n")
 
 # %% [markdown]
-# Those stop. These two do not.
+# All four stop with a sentence. The next two do not.
 #
 # **One norm for the whole picture.** Take the penalty of notebook 11 as it is, and feed it (batch, 36, dim): the norm runs over all 36 tokens. A critic with slope $s$ at each token then counts as $s \sqrt{36}$, so training ends at $s = \frac16$.
 #
@@ -654,12 +659,14 @@ claim("tokens.rf_bug_blank_cosine", pool_on_blank.cosine.mean(), above=0.9, belo
 claim("tokens.rf_bug_blank_lost", blank_lost, above=0.1, below=1.01)
 
 # %% [markdown]
-# With one norm for all, the slope is {{tokens.rf_bug_slope:.2f}} where {{tokens.rf_bug_slope_right:.2f}} would be right, and the critic says {{tokens.rf_bug_says:.3f}} of a distance that it should call {{tokens.rf_critic_pool:.2f}}. Nothing in a training curve looks wrong.
-# On the empty scene average pooling has {{tokens.rf_bug_blank:.0f}} of 36 excellent fields and a cosine of {{tokens.rf_bug_blank_cosine:.3f}}, and yet {{tokens.rf_bug_blank_lost:.0%}} of that in which its tokens differ is lost. A data set with many plain pictures makes every compressor look good. That is why the centred cosine and the variance unexplained stand beside it everywhere in this part.
+# With one norm for all, the slope is {{tokens.rf_bug_slope:.2f}} where {{tokens.rf_bug_slope_right:.2f}} would be right, and the critic says {{tokens.rf_bug_says:.3f}} of a distance that it should call {{tokens.rf_critic_pool:.2f}}. Nothing in a training curve looks wrong. **The diagnostic:** the slope of the trained critic at a token.
 #
+# On the empty scene average pooling has {{tokens.rf_bug_blank:.0f}} of 36 excellent fields and a cosine of {{tokens.rf_bug_blank_cosine:.3f}}, and yet {{tokens.rf_bug_blank_lost:.0%}} of that in which its tokens differ is lost. A data set with many plain pictures makes every compressor look good. **The diagnostic:** the variance unexplained, which for that reason stands beside the cosine everywhere in Part IV.
+
+# %% [markdown]
 # ## 9 · The slider
 #
-# Move the **rate**, choose a compressor and a scene. From the left: the picture; its 576 tokens as colours; the rebuilt ones; the cosine of every field with the letter of its band; and what CLIP answers about the first object with all tokens (before), with the rebuilt grid (after), with the compressed tokens alone, and with CLS only. **Predict first:** from which rate on does the *best single token* lose the smallest object? And the trained one? (By hand: `explorer.rate.value = 36`.)
+# Move the **rate**, choose a compressor and a scene. From the left: the picture, its 576 tokens as colours, the rebuilt ones, and the cosine of every field with the letter of its band. On the right stands what CLIP answers about the first object: with all tokens (before), with the rebuilt grid (after), with the compressed tokens alone, and with CLS only. **Predict first:** from which rate on does the *best single token* lose the smallest object? And the trained one? (By hand: `explorer.rate.value = 36`.)
 
 # %%
 from course_lib.tokens.explorer_fields import CompressionExplorer, field_compressors
@@ -692,17 +699,19 @@ explorer.still(["RF", "global", "PCA of fields", "best single token", "average p
 # python -m course_lib.train experiment=compress_rf model.rf_discriminator.sees=mean model.rf_autoencoder.use_attention=true
 # python -m course_lib.infer checkpoint=compress_rf_16x image=photo.jpg
 # ```
-#
+
+# %% [markdown]
 # ## What you found
 #
-# - One map, (36, 16) places, makes targets, samples and heat maps; any two grids that nest will do.
+# - One map, 36 × 16 places, makes targets, samples and heat maps; any two grids that nest will do.
 # - No single token has a mean cosine above R = ‖mean of unit tokens‖, here {{tokens.rf_ceiling_16:.3f}} at 16×. "20 to 25 excellent fields" is what average pooling has ({{tokens.rf_pool_excellent:.1f}}); a token that knows nothing has {{tokens.rf_mean_excellent:.1f}}. Rebuilt fields are not bound by R: {{tokens.rf_rebuilt_cosine:.3f}}.
-# - A critic judges by what it sees. One that sees single tokens is content with tokens of *another picture*; one that sees the mean of the field is not. A random token of the own field wins every fair game and leaves {{tokens.rf_critic_own_lost:.0%}} unexplained.
-# - The penalty is a norm per token. Over the whole picture it asks for a slope of 1/√36.
+# - A critic judges by what it sees. One that sees single tokens is content with tokens of *another picture*; one that sees the mean of the field is not. A random token of its own field wins every fair game and leaves {{tokens.rf_critic_own_lost:.0%}} unexplained.
+# - The penalty takes a norm for each token. Over the whole picture it asks for a slope of 1/√36.
+# - Field by field or global, the models that we trained leave the same: {{tokens.rf_versus_rf_unexplained:.1%}} and {{tokens.rf_versus_global_critic_unexplained:.1%}} with a critic, {{tokens.rf_versus_global_unexplained:.1%}} without.
 # - {{tokens.rf_where_rf_share:.0%}} of the error lies in the {{tokens.rf_where_fields:.0%}} of the fields that hold objects.
 # - {{tokens.rf_inside_trained:.1%}} of what a trained token depends on lies in its assigned field of tokens, {{tokens.rf_inside_pixels:.1%}} in its field of pixels.
 #
-# Go on with notebook 13: what of all this survives when CLIP goes on with it.
+# Cosines, variances and distances say how near compressed tokens are. What can still be *done* with them is the question of notebook 13, the last.
 #
 # **References.** K. V. Mardia & P. E. Jupp, *Directional Statistics* (2000), sec. 9.2 (the mean resultant length R). I. Gulrajani et al., *Improved Training of Wasserstein GANs* (2017), eq. 3. W. Luo, Y. Li, R. Urtasun & R. Zemel, *Understanding the Effective Receptive Field in Deep Convolutional Neural Networks* (2016), sec. 2 (gradients as a measure). P. Isola et al., *Image-to-Image Translation with Conditional Adversarial Networks* (2017), sec. 3.2 (a critic of patches, and one that sees the condition).
 # A. Radford et al., *Learning Transferable Visual Models From Natural Language Supervision* (CLIP, 2021).

@@ -9,16 +9,16 @@
 # - say what a critic finds beyond a mean and a covariance;
 # - let simple places have fewer tokens at an equal average, and count what that saves;
 # - judge a table of targets by asking who else meets them;
-# - read one picture of rate and distortion for all four parts of the course.
+# - read one picture of rate and distortion for all four parts, and answer the question of the course with its numbers.
 #
-# *Measured: {{minutes.13_what_survives:.1f}} minutes on two CPU cores. Builds on: notebooks 10 to 12; the last picture on all.*
+# *Measured: {{minutes.13_what_survives:.1f}} minutes on two CPU cores. Yours: two sittings of 40 minutes, exercises included; pause after section 4. Builds on: notebooks 10 to 12; section 8 on all.*
 
 # %% [markdown]
 # ## 1 · Put back, rebuilt, and neither
 #
-# There are two ways to use compressed tokens. **Put back**: the few tokens go on through CLIP in place of the 576. **Rebuilt**: they are expanded to a full grid first. In both cases CLIP's own summary, the CLS token, goes along, and CLS has already read all the tokens in the layers before. So we also ask what CLIP answers with **CLS only**, and what we report is the difference.
+# Notebook 12 ended with compressed tokens that are near to the originals. Near is not yet useful. As before there are two ways to use them: put back, the few go on through CLIP in place of the 576; rebuilt, they are expanded to a full grid first. In both cases CLS goes along, and CLS has already read all the tokens in the layers before. So we also ask what CLIP answers with CLS only, and what we report is the difference.
 #
-# All compressors of this part, at every rate, on the same scenes that no training has seen. `learned` and `learned, critic` are notebook 11's, `RF, critic` is notebook 12's; PCA of fields is fitted here, on training scenes. **Predict first:** whose curve will be highest when rebuilt, and whose when put back?
+# Here are all compressors of Part IV, at every rate, on the same scenes that no training has seen. `learned` and `learned, critic` are those of notebook 11, `RF, critic` is that of notebook 12. PCA of fields is fitted here, on training scenes. **Predict first:** whose curve will be highest when rebuilt, and whose when put back?
 
 # %%
 import torch
@@ -69,9 +69,9 @@ claim("tokens.survive_pool_36", table["AveragePooling", 36].rebuilt["joint"].val
 claim("tokens.survive_mean_rebuilt", cls.rebuilt["joint"].value, below=0.1 + loose)
 
 # %% [markdown]
-# All tokens are right in {{tokens.survive_full:.0%}} of the joint questions (kind, colour, size and place of one object, all at once; a guess has 1 in 288), CLS only in {{tokens.survive_cls:.0%}}. The dashed line is the difference, everything tokens can be good for. At 16×, in points above CLS only, give or take {{tokens.survive_half:.0%}}:
+# With all tokens CLIP answers {{tokens.survive_full:.0%}} of the joint questions rightly (kind, colour, size and place of one object, all at once; a guess has 1 in 288), with CLS only {{tokens.survive_cls:.0%}}. The dashed line is the difference, everything tokens can be good for. At 16×, in points above CLS only, give or take {{tokens.survive_half:.0%}}:
 #
-# | | put back | rebuilt |
+# | at 16× | put back | rebuilt |
 # | --- | --- | --- |
 # | average pooling | {{tokens.survive_pool_put_back:+.0%}} | {{tokens.survive_pool_rebuilt:+.0%}} |
 # | strided pick | {{tokens.survive_strided_put_back:+.0%}} | {{tokens.survive_strided_rebuilt:+.0%}} |
@@ -82,11 +82,12 @@ claim("tokens.survive_mean_rebuilt", cls.rebuilt["joint"].value, below=0.1 + loo
 # | learned, critic | {{tokens.survive_critic_put_back:+.0%}} | {{tokens.survive_critic_rebuilt:+.0%}} |
 # | RF, critic | {{tokens.survive_rf_put_back:+.0%}} | {{tokens.survive_rf_rebuilt:+.0%}} |
 #
-# Rebuilt, whatever was fitted stands near the dashed line (where it is above, that is luck), at 36× too (learned: {{tokens.survive_36:+.0%}}, average pooling {{tokens.survive_pool_36:+.0%}}). The mean token at all 576 places has {{tokens.survive_mean_rebuilt:+.0%}}: tokens that know nothing are worse than none, for they have to be read. Put back the order is another one, and a code without a critic can be worth nothing there. Forty-eight scenes do not tell neighbours in this table apart; they tell the ends apart.
-#
+# Rebuilt, whatever was fitted stands near the dashed line (where it is above, that is luck), at 36× too (learned: {{tokens.survive_36:+.0%}}, average pooling {{tokens.survive_pool_36:+.0%}}). The mean token at all 576 places has {{tokens.survive_mean_rebuilt:+.0%}}: tokens that know nothing are worse than none, for they have to be read. Put back, the order is another one, and a code without a critic can be worth nothing there. So few scenes do not tell neighbours in this table apart; they tell its ends apart.
+
+# %% [markdown]
 # ## 2 · Retrieval
 #
-# Zero-shot asks about one object. **Retrieval** asks about the whole: which of many captions is this picture's? R@k is the share of pictures whose caption is among the k nearest. Two traps, both closed here:
+# Zero-shot asks about one object. **Retrieval** asks about the whole: which of many captions is this picture's? **R@k**, recall at k, is the share of pictures whose caption is among the k nearest. Two traps, both closed here:
 #
 # - *Equal captions.* Two scenes may have the same objects; then both captions are right, in whatever order they name them.
 # - *Easy captions.* Among captions of random scenes nearly everything succeeds. So each scene's **neighbour** also has a caption in the list, of the same scene with one word changed.
@@ -125,11 +126,12 @@ claim("tokens.survive_r1_critic", at_16["learned, critic"].put_back["text R@1"].
 claim("tokens.survive_r1_rebuilt", at_16["learned"].rebuilt["text R@1"].value, above=-0.05 - loose)
 
 # %% [markdown]
-# Among {{tokens.survive_r1_chance:.1%}} by chance, all tokens find the caption first in {{tokens.survive_r1:.0%}}, and CLS only already in {{tokens.survive_r1_cls:.0%}} (R@5: {{tokens.survive_r5_cls:.0%}}). The other way, from a caption to its picture, CLS only has {{tokens.survive_picture_cls:.0%}}: the neighbours have captions and no pictures, so nothing is hard there, and nothing can be learned from it about tokens. **A question that CLS can answer does not test a compressor.** Rebuilt, `learned` adds {{tokens.survive_r1_rebuilt:+.0%}}. Put back it has {{tokens.survive_r1_learned:+.0%}}, with the critic {{tokens.survive_r1_critic:+.0%}}: a code that is no token can be *worse* than nothing, because CLIP believes it.
-#
+# Chance finds the caption first in {{tokens.survive_r1_chance:.1%}} of the cases, all tokens find it in {{tokens.survive_r1:.0%}}, and CLS only already in {{tokens.survive_r1_cls:.0%}} (R@5: {{tokens.survive_r5_cls:.0%}}). The other way, from a caption to its picture, CLS only has {{tokens.survive_picture_cls:.0%}}: the neighbours have captions and no pictures, so nothing is hard there, and nothing can be learned from it about tokens. **A question that CLS can answer does not test a compressor.** Rebuilt, `learned` adds {{tokens.survive_r1_rebuilt:+.0%}}. Put back it has {{tokens.survive_r1_learned:+.0%}}, with the critic {{tokens.survive_r1_critic:+.0%}}: a code that is no token can be *worse* than nothing, because CLIP believes it.
+
+# %% [markdown]
 # ## 3 · What is at this place?
 #
-# CLIP answers about the whole. A model that talks about a picture must also know *where*. The **dense probe** is a linear classifier that reads at every place which kind (or colour) of object lies there, or background. As many places of each answer are asked, so a guess has 1 in 4 and 1 in 9. Three readers:
+# CLIP answers about the whole. A model that talks about a picture must also know *where*. The **dense probe** is a linear classifier that reads at every place which kind (or colour) of object lies there, or background. Equally many places of each answer are asked, so a guess has 1 in 4 and 1 in 9. Three readers:
 #
 # - **transfer**: it learned on CLIP's own tokens and now gets the rebuilt ones;
 # - **own**: it learned on the compressor's rebuilt tokens;
@@ -163,19 +165,20 @@ claim("tokens.dense_learned_colour", looked["learned"].transfer["colour"], above
 claim("tokens.dense_pool_colour", looked["AveragePooling"].transfer["colour"], below=0.95)
 
 # %% [markdown]
-# On CLIP's own tokens the probe reads {{tokens.dense_colour:.0%}} of the colours and {{tokens.dense_kind:.0%}} of the kinds: the colour is at the place, the kind must be gathered from an outline. **Transfer**: the reader of the originals goes on reading rebuilt tokens of `learned` ({{tokens.dense_learned:.0%}} of the kinds, {{tokens.dense_learned_colour:.0%}} of the colours), of PCA ({{tokens.dense_pca:.0%}}), of the field decoder of notebook 12 ({{tokens.dense_rf:.0%}}) and of k-means ({{tokens.dense_kmeans:.0%}}). On averages it fails: {{tokens.dense_pool:.0%}} of the kinds and {{tokens.dense_pool_colour:.0%}} of the colours.
+# On CLIP's own tokens the probe reads {{tokens.dense_colour:.0%}} of the colours and {{tokens.dense_kind:.0%}} of the kinds: the colour is at the place, the kind must be gathered from an outline. **Transfer**: the reader of the originals can read rebuilt tokens as well. It has {{tokens.dense_learned:.0%}} of the kinds and {{tokens.dense_learned_colour:.0%}} of the colours with `learned`, and of the kinds {{tokens.dense_pca:.0%}} with PCA, {{tokens.dense_rf:.0%}} with the field decoder of notebook 12 and {{tokens.dense_kmeans:.0%}} with k-means. On averages it fails: {{tokens.dense_pool:.0%}} of the kinds and {{tokens.dense_pool_colour:.0%}} of the colours.
 #
-# **With a reader of its own** average pooling has {{tokens.dense_pool_own:.0%}}, no less than CLIP's tokens. We had expected that a mean of sixteen tokens loses what lies where. It does lose the place within the field, but few places of these scenes are that near to a border; and a mean *gathers* the outline that a single token lacks. What averages lost is less what they say than the language they say it in, and a linear reader learns that language from 48 pictures. The strided pick gathers nothing and has {{tokens.dense_strided_own:.0%}}: there the information is gone. Put back, too, `learned` with a reader of its own has {{tokens.dense_learned_put_back:.0%}}.
+# **With a reader of its own** average pooling has {{tokens.dense_pool_own:.0%}}, no less than CLIP's tokens. We had expected that a mean of sixteen tokens loses what lies where. It does lose the place within the field, but few places of these scenes are so near to a border that this matters. And a mean *gathers* the outline that a single token lacks. What averages lost is less what they say than the language they say it in, and a linear reader learns that language from 48 pictures. The strided pick gathers nothing and has {{tokens.dense_strided_own:.0%}}: there the information is gone. Put back, too, `learned` with a reader of its own has {{tokens.dense_learned_put_back:.0%}}.
 #
-# So two questions have two answers. *Is it still said?* For nearly all, yes. *Does an unchanged CLIP understand it?* Only for those whose rebuilt tokens are tokens again.
-#
+# So there are two questions with two answers. *Is it still said?* For nearly all compressors, yes. *Does an unchanged reader understand it?* Only for those whose rebuilt tokens are tokens again.
+
+# %% [markdown]
 # ## 4 · A critic, or two moments?
 #
-# Put back, the critic of notebook 11 paid off. What did it find? Whatever it was, here is the simplest thing it could have found: compressed tokens have another mean and another covariance than real ones. For that no game is needed. With $m, \Sigma$ of the compressed tokens and $m', \Sigma'$ of real ones,
+# Put back, the critic of notebook 11 paid off. What had it found? Here is the simplest thing that it could have found: compressed tokens have another mean and another covariance than real ones. For that no game is needed. With $m, \Sigma$ of the compressed tokens and $m', \Sigma'$ of real ones,
 #
 # $$x \mapsto m' + A (x - m), \qquad A = \Sigma^{-1/2} \big( \Sigma^{1/2} \Sigma' \Sigma^{1/2} \big)^{1/2} \Sigma^{-1/2}$$
 #
-# has exactly the moments of real tokens, and of all maps that do, it moves tokens the least (the optimal transport between two Gaussians). $A$ can be inverted. So the decoder first moves tokens back and gets the very code it was trained with: **nothing is lost**. The critic had to be paid with error.
+# gives exactly the **moments** of real tokens, mean and covariance. Of all maps that do so, it moves tokens the least (the optimal transport between two Gaussians). $A$ can be inverted. So the decoder first moves tokens back and gets the very code it was trained with: **nothing is lost**. The critic had to be paid with error.
 #
 # ### Exercise: move
 #
@@ -232,14 +235,16 @@ claim("tokens.moved_coded", moved.coded_unexplained, above=at_16["learned"].code
 claim("tokens.moved_coded_raw", at_16["learned"].coded_unexplained, above=0)
 
 # %% [markdown]
-# The distance to real tokens falls from {{tokens.moved_w_raw:.2f}} to {{tokens.moved_w:.2f}} by a matrix, and to {{tokens.moved_w_critic:.2f}} by a critic; the floor is {{tokens.moved_floor:.2f}}. Put back, the moved code answers {{tokens.moved_put_back:+.0%}} above CLS only, the critic's {{tokens.moved_critic_put_back:+.0%}}, which so few scenes cannot tell apart; in retrieval it is {{tokens.moved_r1:+.0%}} and {{tokens.survive_r1_critic:+.0%}}. Plain averages gain, from {{tokens.moved_pool_before:+.0%}} to {{tokens.moved_pool:+.0%}} (a mean of tokens is too short in most directions, and $A$ makes it long again). PCA does not: {{tokens.moved_pca:+.0%}}, and its raw code had {{tokens.survive_pca_put_back:+.0%}}, so the right moments are not all that CLIP asks for. And rebuilt nothing is lost: {{tokens.moved_unexplained:.1%}} unexplained, {{tokens.moved_nothing_lost:.3f}} times what it was; the critic's network leaves {{tokens.moved_critic_unexplained:.1%}}.
+# The distance to real tokens falls from {{tokens.moved_w_raw:.2f}} to {{tokens.moved_w:.2f}} by a matrix, and to {{tokens.moved_w_critic:.2f}} by a critic; the floor is {{tokens.moved_floor:.2f}}. Put back, the moved code answers {{tokens.moved_put_back:+.0%}} above CLS only, the critic's {{tokens.moved_critic_put_back:+.0%}}, which so few scenes cannot tell apart; in retrieval (R@1) it is {{tokens.moved_r1:+.0%}} and {{tokens.survive_r1_critic:+.0%}}. Plain averages gain, from {{tokens.moved_pool_before:+.0%}} to {{tokens.moved_pool:+.0%}} (a mean of tokens is too short in most directions, and $A$ makes it long again). PCA does not: {{tokens.moved_pca:+.0%}}, and its raw code had {{tokens.survive_pca_put_back:+.0%}}, so the right moments are not all that CLIP asks for. And rebuilt nothing is lost: {{tokens.moved_unexplained:.1%}} unexplained, {{tokens.moved_nothing_lost:.3f}} times what it was; the critic's network leaves {{tokens.moved_critic_unexplained:.1%}}.
 #
-# So for *this* CLIP most of what the critic bought can be had for a mean and a covariance. Is a critic useless? It can see what moments cannot, and at other rates or with other weights it may be worth its price; but whoever reports a critic should report this row beside it.
+# So for *this* CLIP most of what the critic bought can be had for a mean and a covariance. Is a critic useless? It can see what moments cannot, and at other rates or with other weights it may be worth its price. But a report of a critic should have this row beside it.
+#
 # There is a cost, and the last panel has it: the moved code is **hard to round**. Moving back stretches directions in which codes hardly vary, and the rounding error with them: {{tokens.moved_coded:.1%}} unexplained after rounding instead of {{tokens.moved_coded_raw:.1%}}. The cure is to round first and move at the receiver.
-#
+
+# %% [markdown]
 # ## 5 · Fewer tokens for simple scenes
 #
-# So far every picture had 36 tokens, with two objects or with four. Now the rate is chosen, by a **price** $p$ for a token:
+# So far every picture had 36 tokens, with two objects or with four. Now the rate is chosen, and as in Part I by a **price**, $p$ for a token:
 #
 # $$\text{choice of a region} = \arg\min_k \; \text{error}_k + p \cdot \text{tokens}_k .$$
 #
@@ -306,13 +311,14 @@ claim("tokens.adapt_use", adapted_use, above=0.1 - loose)
 claim("tokens.adapt_use_fixed", fixed_use, above=0.1 - loose)
 
 # %% [markdown]
-# A rate for each picture saves {{tokens.adapt_picture:.0%}} of the error that one rate for all has with as many tokens: nearly every picture takes 16×, for every one has an empty background *and* an object, and the average of the two is much the same. For each of 2 × 2 regions it is {{tokens.adapt_quarters:.0%}}, for each of 4 × 4 {{tokens.adapt_sixteenths:.0%}}. So it is better, where the choice is made where pictures differ. Scenes with two objects now take {{tokens.adapt_two:.0f}} tokens, those with four {{tokens.adapt_four:.0f}}. What was chosen costs {{tokens.adapt_side:.0f}} bits a picture. Counted in bits, all included, {{tokens.adapt_bits:.0%}} of the error is saved.
+# A rate for each picture saves {{tokens.adapt_picture:.0%}} of the error that one rate for all has with as many tokens: nearly every picture takes 16×, since every one has an empty background *and* objects, and the average of the two is much the same. For each of 2 × 2 regions it is {{tokens.adapt_quarters:.0%}}, for each of 4 × 4 {{tokens.adapt_sixteenths:.0%}}: the choice pays where it is made between places that differ. Scenes with two objects now take {{tokens.adapt_two:.0f}} tokens, those with four {{tokens.adapt_four:.0f}}. What was chosen costs {{tokens.adapt_side:.0f}} bits a picture. Counted in bits, all included, {{tokens.adapt_bits:.0%}} of the error is saved.
 #
-# Two honest remarks. The price was to bring 36 tokens on average, and on new scenes it brings {{tokens.adapt_spent:.0f}}: PCA with many tokens looks better on the scenes it was fitted to. So we compare at the number that was spent, along the line of the fixed rates. And use does not notice: rebuilt, {{tokens.adapt_use:+.0%}} against {{tokens.adapt_use_fixed:+.0%}} at a fixed 16×. In this world rebuilt tokens answer all there is to answer anyway; the saving would count where they do not.
-#
+# Two remarks. The price was to bring 36 tokens on average, and on new scenes it brings {{tokens.adapt_spent:.0f}}: PCA with many tokens looks better on the scenes it was fitted to. So we compare at the number that was spent, along the line of the fixed rates. And use does not notice: rebuilt, {{tokens.adapt_use:+.0%}} against {{tokens.adapt_use_fixed:+.0%}} at a fixed 16×. In this world rebuilt tokens answer all there is to answer anyway; the saving would count where they do not.
+
+# %% [markdown]
 # ## 6 · The targets, judged
 #
-# The studies behind this part name targets for a well trained system at 16×: cosine above 0.85; of 36 fields 20 to 25 excellent (mean cosine above 0.9), at most 5 fair and 1 poor; Wasserstein distance below 0.1. **Predict first:** how many of our compressors meet the first three, and how many all?
+# The two studies behind Part IV name five targets for a well trained system at 16×. Four are about rebuilding: a cosine above 0.85, and of 36 fields 20 to 25 excellent (mean cosine above 0.9), at most 5 fair and at most 1 poor. The fifth is a Wasserstein distance below 0.1. **Predict first:** how many of our compressors meet the first four, and how many all five?
 
 # %%
 from course_lib.tokens.figures_survival import promises_figure
@@ -334,13 +340,14 @@ for key, name in {"learned": "learned", "pool": "AveragePooling", "pca": "PCAFie
 claim("tokens.target_w_strided", at_16["StridedPick"].wasserstein.value, above=0)
 
 # %% [markdown]
-# A cosine above 0.85 is met by {{tokens.target_cosine:.0f}} of {{tokens.target_rows:.0f}} rows. Excellent fields: `learned` {{tokens.target_excellent_learned:.1f}} of 36, `RF, critic` {{tokens.target_excellent_rf:.1f}}, PCA {{tokens.target_excellent_pca:.1f}}, k-means {{tokens.target_excellent_kmeans:.1f}}. Average pooling has {{tokens.target_excellent_pool:.1f}}: **"20 to 25 of 36 excellent" is what averaging gives**. The mean token, which knows nothing, has {{tokens.target_excellent_mean:.1f}}. Fields of empty background are excellent for anybody, and most fields are empty. The one line that separates is the last about fields, at most one poor: fields with an object in them are where averaging fails. All targets of rebuilding together are met by {{tokens.target_rebuilding:.0f}}, among them PCA, k-means and ToMe, which never saw a critic.
+# A cosine above 0.85 is met by {{tokens.target_cosine:.0f}} of {{tokens.target_rows:.0f}} rows. Excellent fields: `learned` {{tokens.target_excellent_learned:.1f}} of 36, `RF, critic` {{tokens.target_excellent_rf:.1f}}, PCA {{tokens.target_excellent_pca:.1f}}, k-means {{tokens.target_excellent_kmeans:.1f}}. Average pooling has {{tokens.target_excellent_pool:.1f}}: **"20 to 25 of 36 excellent" is what averaging gives**. The mean token, which knows nothing, has {{tokens.target_excellent_mean:.1f}}. Fields of empty background are excellent for anybody, and most fields are empty. The one target that separates is the fourth, at most one poor field: fields with an object in them are where averaging fails. All four are met by {{tokens.target_rebuilding:.0f}}, among them PCA, k-means and ToMe, which never saw a critic.
 #
-# A Wasserstein distance below 0.1, *as we measure it*, is met by {{tokens.target_w:.0f}}, and all five by {{tokens.target_all:.0f}}. The strided pick, whose tokens are real, has {{tokens.target_w_strided:.2f}}: its 36 places have no share of all the others. With another number of tokens, another scale or a critic's own estimate the same tokens would have another distance. **Verdict:** the cosine targets are met and too easy, the distance target has no meaning without scale and floor. We keep three numbers instead: variance unexplained, answers above CLS only, distance beside the floor.
-#
+# A Wasserstein distance below 0.1, *as we measure it*, is met by {{tokens.target_w:.0f}}, and all five by {{tokens.target_all:.0f}}. The strided pick, whose tokens are real, has {{tokens.target_w_strided:.2f}}, for its 36 places are not distributed like all 576. With another number of tokens, another scale or a critic's own estimate the same tokens would have another distance. **Verdict:** the cosine targets are met and too easy, the distance target has no meaning without scale and floor. We keep three numbers instead: variance unexplained, answers above CLS only, distance beside the floor.
+
+# %% [markdown]
 # ## 7 · Failure gallery: how to be wrong about a compressor
 #
-# All of these are mistakes of *evaluating*; no model is at fault. **Predict first:** which have you seen in print?
+# Four mistakes of *evaluating*; no model is at fault. **Predict first:** which have you seen in print?
 
 # %%
 from course_lib.tokens.baselines import RandomPick
@@ -379,11 +386,12 @@ claim("tokens.wrong_luck_sound", bugs[3].sound, above=-0.01)
 claim("tokens.wrong_luck_mean", picks.mean(), above=0, below=0.8)
 
 # %% [markdown]
-# Average pooling at 36× "answers {{tokens.wrong_cls:.0%}}", of which {{tokens.wrong_cls_sound:.0%}} are above CLS only. The mean token has a cosine of {{tokens.wrong_cosine:.2f}} and a centred one of {{tokens.wrong_cosine_sound:.2f}}. Forty tokens instead of two thousand make the distance of real tokens from real tokens {{tokens.wrong_few:.1f}} times as large. And the best of 16 random picks answers {{tokens.wrong_luck:.0%}} on the scenes it was chosen by and {{tokens.wrong_luck_sound:.0%}} on others; the mean of all is {{tokens.wrong_luck_mean:.0%}}.
-#
+# Read the bars from the top. Average pooling at 36× "answers {{tokens.wrong_cls:.0%}}", of which {{tokens.wrong_cls_sound:.0%}} are above CLS only. The mean token has a cosine of {{tokens.wrong_cosine:.2f}} and a centred one of {{tokens.wrong_cosine_sound:.2f}}. Forty tokens instead of two thousand make the distance of real tokens from real tokens {{tokens.wrong_few:.1f}} times as large. And the best of 16 random picks answers {{tokens.wrong_luck:.0%}} on the scenes it was chosen by and {{tokens.wrong_luck_sound:.0%}} on others; the mean of all is {{tokens.wrong_luck_mean:.0%}}. **The diagnostic** is the same in all four: put a floor beside the number, what somebody reaches who knows nothing.
+
+# %% [markdown]
 # ## 8 · The one curve
 #
-# Four parts, four bottlenecks, and each is now measured in the same three ways, with its own world as the measure: *rate*, bits for each number of the original; *lost*, squared error over variance; *use*, 0 for a guess and 1 for who saw the original. Real numbers are rounded and entropy-coded, or they would have no rate. **Predict first:** where will the four stand, left (few bits) or right, and which is nearest to a bound?
+# Four parts, four bottlenecks. Each is now measured in the same three ways, with its own world as the measure: *rate*, bits for each number of the original; *lost*, squared error over variance; *use*, 0 for a guess and 1 for somebody who saw the original. Real numbers are rounded and entropy-coded, or they would have no rate. **Predict first:** where will the four stand, left (few bits) or right, and which is nearest to a bound?
 
 # %%
 import math
@@ -417,12 +425,13 @@ claim("tokens.curve_vae_least", vae[0].lost, above=0.9)
 # Read it from Part I to Part IV.
 #
 # - **Latents.** The line is the one world whose bound $R(D)$ is known. From high β to low the β-VAE goes from no rate (lost {{tokens.curve_vae_least:.2f}}, the mean for everyone) to {{tokens.curve_vae_most:.1f}} bits a number, on or above the line all the way. No model can go below it.
-# - **Slots** lose {{tokens.curve_slot_lost:.3f}} at best, with {{tokens.curve_slot_rate:.2f}} bits a number, and rounding coarser costs error long before it costs use: which object is which is a coarse thing.
-# - **Codes** stand far to the left, {{tokens.curve_code_rate:.4f}} bits a number under the prior, and lose {{tokens.curve_code_lost:.3f}}; {{tokens.curve_code_use:.0%}} of the scenes can be read back exactly. The dashed line is the entropy of a scene, and it is near. Words are cheap where a world consists of things that have words.
+# - **Slots** lose {{tokens.curve_slot_lost:.3f}} at best, with {{tokens.curve_slot_rate:.2f}} bits a number. Rounding coarser costs error sooner than use: at the left end the error is that of the mean, and the masks still agree with the objects by about half.
+# - **Codes** stand far to the left, {{tokens.curve_code_rate:.4f}} bits a number under the prior, and lose {{tokens.curve_code_lost:.1g}}; {{tokens.curve_code_use:.0%}} of the scenes can be read back exactly. The dashed line is the entropy of a scene, and it is near. Words are cheap where a world consists of things that have words.
 # - **Tokens** stand where slots do. At 16× the learned compressor passes {{tokens.curve_token_rate:.2f}} bits a number, loses {{tokens.curve_token_lost:.3f}} (average pooling {{tokens.curve_pool_lost:.2f}}) and keeps {{tokens.curve_token_use:.0%}} of what tokens are good for (whatever is above 100% is luck).
 #
-# The four are *different worlds*, each normalised by itself: a token is not worse than a code because it stands further to the right. What can be compared is the shape. In every world use outlasts detail: the right panel stays high where the left one has already risen. And in each, what a bottleneck keeps is what its loss, its data and its judge asked it to keep.
-#
+# The four are *different worlds*, each normalised by itself: a token is not worse than a code because it stands further to the right. What can be compared is the shape. With β-VAEs and averages, use goes when the error comes. With slots and learned tokens use outlasts detail: the right panel stays high where the left one has already risen.
+
+# %% [markdown]
 # ## What you found
 #
 # - With CLS only, {{tokens.survive_cls:.0%}} of the joint questions are answered without a single token. Everything else is measured from there.
@@ -431,7 +440,18 @@ claim("tokens.curve_vae_least", vae[0].lost, above=0.9)
 # - A rate for each region saves {{tokens.adapt_sixteenths:.0%}} of the error at equal numbers of tokens, a rate for each picture {{tokens.adapt_picture:.0%}}.
 # - Of the studies' targets, those of rebuilding are met by PCA, k-means and ToMe too; the Wasserstein target means nothing by itself.
 #
-# **What the course found.** A bottleneck keeps what is asked of it. Ask for pixels and the mean comes back first (Part I). Ask for parts and objects appear, if the room is small enough (Part II). Ask for words and you can count, tell and edit (Part III). Ask for tokens that CLIP can use, and the honest opponents are a matrix, a mean and a covariance (Part IV).
+# **What does a bottleneck keep, and what does it lose?** That was the question of notebook 00. Here is the answer of each part:
+#
+# | part | the narrow place | it keeps | it loses |
+# | --- | --- | --- | --- |
+# | I · latents | one noisy number | at β = 1, which of the two groups: {{latents.kl_at_beta_1:.2f}} nats, error {{latents.mse_at_beta_1:.2f}} | the place within the group first; from β = {{latents.exact_threshold:.2f}} on everything, and only the mean comes back |
+# | II · slots | seven vectors that compete | objects that nobody named: FG-ARI {{slots.shapes_fg_ari:.2f}} | with too few slots, the boundary between two objects: with two, {{slots.merged_2_slots:.0%}} of them share a slot |
+# | III · codes | sixteen words | a scene, and the rule of its world: {{codes.svq_right:.0%}} of new scenes are lawful | the rule, as soon as each word is drawn by itself: {{codes.svq_independent_right:.0%}} |
+# | IV · tokens | 36 of 576 tokens | rebuilt, all that CLIP could answer: {{tokens.survive_learned_rebuilt:+.0%}} above CLS only | put back as they are, nearly all of it: {{tokens.survive_learned_put_back:+.0%}} |
+#
+# A bottleneck keeps **what is worth its price**, in the eyes of the loss that trained it. It loses first what that loss hardly sees: the place within a group, a rim, the language in which somebody else would have read it. Nobody wrote down what to keep. It followed from what was asked, and from what it cost.
+#
+# And a habit to take along: no number in this course stood alone. Beside each stood its floor or its bound: the mean, chance, a model that counts colours, codes drawn one by one, CLS only, $R(D)$.
 #
 # **Where to go on.** The CLIP of LLaVA, by one name (`model.clip.model_name=openai/clip-vit-large-patch14-336`), on photographs, where PCA may no longer be enough. Regions with field decoders instead of PCA. Moments for each field. A reader that is *trained* with compressed tokens, as language models are: then put back is no longer a foreign code.
 #
