@@ -11,15 +11,15 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, new_figure
+from course_lib.core.style import IMAGE_CMAP, LOOKS, SHADES, new_figure
 from course_lib.slots.figures import LETTERS, bare, number_places, segmentation_picture, show_picture, slot_colour
 from course_lib.slots.gallery import SCORE
 
-# A change has one look in every picture: colour, marker and dash (Paul Tol's "muted" scheme, as for slots).
-LOOK = {"kind": ("#332288", "o", "-"), "size": ("#CC6677", "s", "--"), "colour": ("#117733", "^", ":"), "place": ("#999933", "v", "-.")}
+# A change has one look in every picture: colour, marker and dash.
+LOOK = dict(zip(("kind", "size", "colour", "place"), LOOKS))
 # What an edit did: colour and hatch.
-DONE = {"nothing": ("#DDDDDD", ""), "one object": ("#117733", "//"), "several objects": ("#DDCC77", ".."),
-        "not readable": ("#882255", "xx")}
+DONE = {"nothing": (SHADES["pale"], ""), "one object": (SHADES["green"], "//"), "several objects": (SHADES["sand"], ".."),
+        "not readable": (SHADES["wine"], "xx")}
 TOUCHED = 0.2  # of the range of a channel: by so much a pixel must change to count
 Images = Float[Tensor, "batch 3 height width"]
 

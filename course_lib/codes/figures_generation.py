@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, PALETTE, new_figure
+from course_lib.core.style import IMAGE_CMAP, PALETTE, SHADES, new_figure
 
 NATS_PER_BIT = math.log(2)
 TILE, FRAME, BAR, GAP = 128, 5, 19, 8  # pixels of a tile's picture, its frame, the bar above it, and between two tiles
@@ -31,10 +31,10 @@ class Verdict(NamedTuple):
     words: str
 
 
-# The keys of `metrics.judge`, in its order. Colours of Paul Tol's "muted" scheme, told apart by colour-blind eyes.
-VERDICTS = {"right": Verdict("#117733", "", "✓ right"), "unparsable": Verdict("#666666", "///", "✗ unparsable"),
-            "wrong_number": Verdict("#332288", "...", "✗ wrong number"), "same_colour": Verdict("#CC6677", "xx", "✗ same colour")}
-SCENE, REST = "#44AA99", "#DDCC77"  # what the scene is worth, and what is spent beyond that
+# The keys of `metrics.judge`, in its order.
+VERDICTS = {"right": Verdict(SHADES["green"], "", "✓ right"), "unparsable": Verdict("#666666", "///", "✗ unparsable"),
+            "wrong_number": Verdict(SHADES["indigo"], "...", "✗ wrong number"), "same_colour": Verdict(SHADES["rose"], "xx", "✗ same colour")}
+SCENE, REST = SHADES["teal"], SHADES["sand"]  # what the scene is worth, and what is spent beyond that
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # under words that a line would cross
 
 
@@ -186,7 +186,7 @@ def learning_figure(epochs: Mapping[str, Sequence[float]], marks: Mapping[str, f
     figure = new_figure(9, 3.6)
     axes = figure.add_subplot()
     number = np.arange(1, len(epochs["loss"]) + 1)
-    axes.plot(number, epochs["loss"], color="#7f7f7f", label="training scenes (mean of the epoch)")
+    axes.plot(number, epochs["loss"], color=PALETTE["coupling_train"], label="training scenes (mean of the epoch)")
     axes.plot(number, epochs["nll"], color=PALETTE["output_x_hat"], linestyle="--", marker="o", markersize=4, label="held-out scenes")
     for (name, value), dash in zip(marks.items(), ("-", ":", "-.")):
         axes.axhline(value, color="black", linewidth=1.2, linestyle=dash, label=f"{name}: {value:.2f}")
@@ -209,7 +209,7 @@ def positions_figure(measured: Float[Tensor, "slots codebooks"], names: Sequence
     figure = new_figure(10, 3.4)
     axes = figure.add_subplot()
     x = np.arange(slots * books)
-    axes.bar(x, measured.flatten().numpy(), 0.62, color="#88CCEE", label="measured, held-out scenes")
+    axes.bar(x, measured.flatten().numpy(), 0.62, color=SHADES["cyan"], label="measured, held-out scenes")
     if exact is not None:
         axes.plot(x, exact.flatten().numpy(), "D", color="black", markersize=6, label="exact: the world's own")
     if ceiling is not None:
@@ -264,8 +264,10 @@ def temperature_figure(rows: Mapping[float, Mapping[str, float]], chance: float 
     values = {name: [row[name] for row in rows.values()] for name in next(iter(rows.values()))}
     axes.fill_between(x, values["low"], values["high"], color=VERDICTS["right"].colour, alpha=0.2, linewidth=0)
     axes.plot(x, values["right"], "o-", color=VERDICTS["right"].colour, label="right, with its interval")
-    for name, colour, marker, dash, words in (("different", "#332288", "s", "--", "different scenes"), ("copied", "#AA4499", "D", "-.", "copies of training scenes"),
-                                              ("unparsable", "#666666", "x", ":", "unparsable")):
+    for name, colour, marker, dash, words in (
+        ("different", SHADES["indigo"], "s", "--", "different scenes"), ("copied", SHADES["purple"], "D", "-.", "copies of training scenes"),
+        ("unparsable", VERDICTS["unparsable"].colour, "x", ":", "unparsable"),
+    ):
         if name in values:
             axes.plot(x, values[name], marker=marker, color=colour, linestyle=dash, markersize=5, label=words)
     if chance is not None:

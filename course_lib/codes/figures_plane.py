@@ -16,9 +16,9 @@ from torch import Tensor
 from course_lib.codes.plane import Codes, History, Points
 from course_lib.codes.quantizer import entropy_bits, nearest
 from course_lib.core.errors import BadInput
-from course_lib.core.style import DASH, MARKER, PALETTE, new_figure
+from course_lib.core.style import DASH, LOOKS, MARKER, PALETTE, new_figure
 from course_lib.slots.figures import LETTERS, RGB, show_picture
-from course_lib.slots.figures_attention import GREY, LOOKS
+from course_lib.slots.figures_attention import GREY
 
 MOST = 32  # codes that a picture of the plane has room for
 LIMIT = 3.2  # the plane is shown from −LIMIT to LIMIT, by default

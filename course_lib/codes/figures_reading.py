@@ -12,12 +12,12 @@ from torch import Tensor
 from course_lib.codes.atlas import Atlas
 from course_lib.codes.figures_atlas import EDGE, MARKS, NOISE, look
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, new_figure
+from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure
 from course_lib.slots.figures import bare
 
-# A kind of vectors has one look: colour, marker and dash (Paul Tol's "muted" scheme).
-LOOK = {"slots": ("#332288", "o", "-"), "codes": ("#CC6677", "s", "--"), "cloud": ("#999933", "^", ":")}
-SCORES = {"ari": ("ARI", "#332288", "o", "-"), "nmi": ("NMI", "#CC6677", "s", "--"), "nmi_by_chance": ("NMI by chance", "#999933", "^", ":")}
+# A kind of vectors has one look: colour, marker and dash; so has a score, after its name.
+LOOK = {"slots": (SHADES["indigo"], "o", "-"), "codes": (SHADES["rose"], "s", "--"), "cloud": (SHADES["olive"], "^", ":")}
+SCORES = dict(zip(("ari", "nmi", "nmi_by_chance"), [(name, *look) for name, look in zip(("ARI", "NMI", "NMI by chance"), LOOK.values())]))
 FIRST = 12  # components that are drawn
 
 
@@ -98,7 +98,7 @@ def islands_figure(maps: Mapping[str, Mapping]) -> Figure:
         raise BadInput("there is no map to show.")
     figure = new_figure(3.2 * len(maps) + 0.4, 3.3)
     for axes, (name, found) in zip(figure.subplots(1, len(maps), squeeze=False)[0], maps.items()):
-        axes.scatter(found["true"], found["drawn"], s=26, color="#332288", alpha=0.75)
+        axes.scatter(found["true"], found["drawn"], s=26, color=SHADES["indigo"], alpha=0.75)
         axes.set(xlabel="distance of two islands in the vectors", xlim=(0, None), ylim=(0, None), box_aspect=0.85)
         axes.set_title(f"{name}: rank correlation {found['rank']:.2f}", size=10.5)
     figure.axes[0].set_ylabel("distance on the map")

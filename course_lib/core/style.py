@@ -1,6 +1,7 @@
-"""Palette and figure style of the whole course: one meaning, one colour, everywhere.
+"""Palettes and figure style of the whole course: one meaning, one colour, everywhere.
 
-Colour is never the only carrier of meaning: `MARKER` and `DASH` give every meaning a second one.
+`PALETTE` has the eight meanings of Part I, `SHADES` the colours of whatever is told apart otherwise: slots, lines, bars. Colour is never
+the only carrier of meaning: `MARKER` and `DASH` give every meaning a second one, and `LOOKS` every line.
 """
 
 import matplotlib
@@ -20,6 +21,14 @@ PALETTE = {
 MARKER = {"prior_z": "o", "data_x": "s", "latent_z_hat": "^", "output_x_hat": "D"}
 DASH = {"prior_z": "-", "data_x": "-", "latent_z_hat": (0, (5, 1.5)), "output_x_hat": (0, (2, 1.2)),
         "coupling_train": ":", "coupling_infer": "-", "encode_line": (0, (4, 2)), "decode_line": "-"}
+# Paul Tol's "muted" scheme (SRON/EPS/TN/09-002, issue 3.2, 2021), from dark to light in steps of 8 of CIE L*: colour-blind eyes tell
+# it apart, and so does grey paper.
+SHADES = {"indigo": "#2c1d82", "wine": "#7d164c", "green": "#006326", "purple": "#a54095", "rose": "#c15c6e",
+          "olive": "#95952f", "teal": "#35b9a5", "cyan": "#80c4e6", "sand": "#e3d27d", "pale": "#e8e8e8"}
+# A line is told by colour, marker and dash together.
+LOOKS = tuple((SHADES[name], marker, dash) for name, marker, dash in (
+    ("indigo", "o", "-"), ("rose", "s", "--"), ("green", "^", ":"), ("olive", "v", "-."), ("wine", "D", (0, (5, 1, 1, 1, 1, 1))),
+    ("teal", "P", (0, (8, 2))), ("purple", "X", (0, (1, 1))), ("cyan", "<", (0, (3, 1, 1, 1))), ("sand", ">", (0, (6, 2, 2, 2)))))
 IMAGE_CMAP = "viridis"  # perceptual, for heat maps on a fixed scale
 
 RC = {
@@ -45,6 +54,13 @@ RC = {
 def signed(value: float, form: str = "+.2f") -> str:
     """A number for a label, with a true minus sign."""
     return format(value, form).replace("-", "−")
+
+
+def line_look(number: int) -> dict[str, object]:
+    """Colour, marker and dash of line `number`, counted from 0, for `Axes.plot`; after nine lines the markers are hollow."""
+    colour, marker, dash = LOOKS[number % len(LOOKS)]
+    hollow = number // len(LOOKS) % 2
+    return {"color": colour, "marker": marker, "linestyle": dash, "markerfacecolor": "white" if hollow else colour}
 
 
 def new_figure(width: float = 9.0, height: float = 3.6, **layout) -> Figure:

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from course_lib.core.errors import BadInput
 from course_lib.core.paths import atomic
-from course_lib.core.style import IMAGE_CMAP, new_figure
+from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure
 from course_lib.slots.metrics import segmentation
 from course_lib.slots.scenes import Shapes
 
-# Paul Tol's "muted" scheme, told apart by colour-blind eyes; slot 11 has the colour of slot 1 again.
-SLOT_COLOURS = ("#332288", "#88CCEE", "#117733", "#DDCC77", "#CC6677", "#44AA99", "#882255", "#999933", "#AA4499", "#DDDDDD")
+# Neighbours differ much in lightness; slot 11 has the colour of slot 1 again.
+SLOT_COLOURS = tuple(SHADES[name] for name in ("indigo", "cyan", "green", "sand", "rose", "teal", "wine", "olive", "purple", "pale"))
 RGB = torch.tensor([to_rgb(colour) for colour in SLOT_COLOURS])
 ROOM = 2 / 64  # of the picture's height, from a number to the edge of its patch; a smaller patch has no room for one
 LETTERS = {"ha": "center", "va": "center", "weight": "bold", "color": "white",

@@ -9,13 +9,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, new_figure
+from course_lib.core.style import IMAGE_CMAP, LOOKS, PALETTE, new_figure
 from course_lib.slots.figures import LETTERS, slot_colour
 
-# A line of `lines_figure` is told by colour, marker and dash together.
-LOOKS = (("#332288", "o", "-"), ("#CC6677", "s", "--"), ("#117733", "^", ":"), ("#999933", "v", "-."), ("#882255", "D", (0, (5, 1, 1, 1, 1, 1))))
 HATCHES = ("", "///", "...")
-GREY = "#7f7f7f"
+GREY = PALETTE["coupling_train"]
 
 
 def matrix_panel(axes: Axes, matrix: Float[Tensor, "k n"], columns: Sequence[str], rows: Sequence[str], title: str = "") -> None:

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, new_figure
+from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure
 from course_lib.slots.figures import bare, show_picture, show_segmentation
 from course_lib.slots.gallery import LOOK, NAMES, SCORE, in_words
 
 # What goes wrong with objects: colour, marker and dash, as scores have them in `gallery.LOOK`.
-WRONG = {"merged": ("#CC6677", "o", "-"), "split": ("#332288", "s", "--"), "swallowed": ("#117733", "^", ":")}
+WRONG = {"merged": (SHADES["rose"], "o", "-"), "split": (SHADES["indigo"], "s", "--"), "swallowed": (SHADES["green"], "^", ":")}
 
 
 def segmentations_figure(rows: Mapping[str, tuple[Float[Tensor, "slots height width"], Mapping[str, float]]]) -> Figure:

@@ -11,14 +11,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import new_figure, signed
+from course_lib.core.style import LOOKS, PALETTE, SHADES, new_figure, signed
 from course_lib.slots.figures import show_picture, show_segmentation
 from course_lib.slots.scenes import Scenes
 
 NAMES = {"fg_ari": "FG-ARI", "full_ari": "full ARI", "miou": "mIoU", "mbo": "mBO", "mse": "MSE", "attention_fg_ari": "FG-ARI of the attention"}
 # A score of slots has one look in every picture: colour, marker and dash.
-LOOK = {"fg_ari": ("#332288", "o", "-"), "full_ari": ("#CC6677", "s", "--"), "miou": ("#117733", "^", ":"),
-        "mbo": ("#999933", "v", "-."), "attention_fg_ari": ("#88CCEE", "D", (0, (1, 1)))}
+LOOK = dict(zip(("fg_ari", "full_ari", "miou", "mbo"), LOOKS)) | {"attention_fg_ari": (SHADES["cyan"], "D", (0, (1, 1)))}
 SCORE = "score (1 = perfect)"
 
 
@@ -82,9 +81,9 @@ def training_curves(epochs: Mapping[str, Sequence[float]]) -> Figure:
     left, right = figure.subplots(1, 2)
     number = np.arange(1, len(next(iter(epochs.values()))) + 1)
     if "loss" in epochs:
-        left.plot(number, epochs["loss"], color="#7f7f7f", label="training")
+        left.plot(number, epochs["loss"], color=PALETTE["coupling_train"], label="training")
     if "mse" in epochs:
-        left.plot(number, epochs["mse"], color="#d62728", linestyle="--", label="held-out scenes")
+        left.plot(number, epochs["mse"], color=PALETTE["output_x_hat"], linestyle="--", label="held-out scenes")
     left.set(yscale="log", xlabel="epoch", ylabel="mean (x̂ − x)²", title="Does it rebuild the picture?")
     left.legend()
     for name in ("fg_ari", "full_ari"):

@@ -14,10 +14,10 @@ from torch.nn.functional import cosine_similarity
 
 from course_lib.core.errors import BadInput
 from course_lib.core.paths import atomic
-from course_lib.core.style import IMAGE_CMAP, new_figure
+from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure
 
 OUTLIER = 3.0  # a norm so many times the median is marked
-BARS = (("", "#332288", ""), ("_held_out", "#DDCC77", "///"))  # the endings of a card's metrics, their colours and hatches
+BARS = (("", SHADES["indigo"], ""), ("_held_out", SHADES["sand"], "///"))  # the endings of a card's metrics, their colours and hatches
 
 
 def similarity(tokens: Float[Tensor, "height width dim"], place: tuple[int, int]) -> Float[Tensor, "height width"]:
@@ -63,8 +63,8 @@ def norm_figure(image: Float[Tensor, "3 rows columns"], tokens: Mapping[str, Flo
         figure.colorbar(_over(upper, image, norms, Normalize(0.0, float(norms.max()))), ax=upper, shrink=0.8)
         for place in (norms > most).nonzero().tolist():
             _mark(upper, tuple(place), each.shape[:2], image.shape[1:])
-        lower.hist(norms.flatten().numpy(), bins=np.linspace(0, max(float(norms.max()), most) * 1.05, 61), color="#332288")
-        lower.axvline(most, color="#CC6677", linestyle="--", label=f"{OUTLIER:g} × median")
+        lower.hist(norms.flatten().numpy(), bins=np.linspace(0, max(float(norms.max()), most) * 1.05, 61), color=SHADES["indigo"])
+        lower.axvline(most, color=SHADES["rose"], linestyle="--", label=f"{OUTLIER:g} × median")
         lower.set(xlabel="length of a token", ylabel="tokens" if name == next(iter(tokens)) else "", xlim=(0, None))
         lower.legend(loc="best", fontsize=8)
         upper.set_title(f"{name}: {int((norms > most).sum())} of {norms.numel()} stand out", fontsize=10)
@@ -82,7 +82,7 @@ def zero_shot_figure(metrics: Mapping[str, float], names: Sequence[str], save_pa
                         label="held-out combinations" if ending else "combinations of the training")
         axes.bar_label(bars, [f"{height:.2f}" for height in heights], fontsize=9, padding=2)
     chance = [metrics[f"{name}_chance"] for name in names]
-    axes.hlines(chance, places - 0.4, places + 0.4, color="#CC6677", linestyle="--", label="chance")
+    axes.hlines(chance, places - 0.4, places + 0.4, color=SHADES["rose"], linestyle="--", label="chance")
     axes.set(xticks=places, xticklabels=names, ylim=(0, 1.1), ylabel="right answers", title="Zero-shot on scenes that training did not have")
     axes.grid(False, axis="x")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, new_figure, signed
+from course_lib.core.style import IMAGE_CMAP, LOOKS, SHADES, new_figure, signed
 from course_lib.tokens.captions import FACTORS
 from course_lib.tokens.losses_clip import least_loss
 
 # A factor has one look: colour, marker and dash, as in Part III.
-LOOK = {"kind": ("#332288", "o", "-"), "size": ("#CC6677", "s", "--"), "colour": ("#117733", "^", ":"), "place": ("#999933", "v", "-.")}
+LOOK = dict(zip(("kind", "size", "colour", "place"), LOOKS))
 COLUMNS = 4  # captioned pictures in a row
 CHANGES_SHOWN = (("kind", "kind"), ("kind_held_out", "kind,\nheld out"), ("colour", "colour"), ("size", "size"), ("place", "place"),
                  ("exchange_kind", "kinds\nexchanged"), ("exchange_colour", "colours\nexchanged"), ("exchange_place", "places\nexchanged"),
@@ -69,7 +69,7 @@ def training_figure(epochs: Mapping[str, Sequence[float]], batch: int, chance: M
     figure = new_figure(10.5, 3.5)
     left, right = figure.subplots(1, 2)
     x = steps * np.arange(1, len(epochs["loss"]) + 1)
-    left.plot(x, epochs["loss"], color="#882255", marker="o", markersize=4)
+    left.plot(x, epochs["loss"], color=SHADES["wine"], marker="o", markersize=4)
     left.axhline(math.log(batch), color="black", linestyle="--", linewidth=1.2, label=f"tells nothing apart: ln {batch} = {math.log(batch):.2f}")
     left.set(xlabel="steps", ylabel="loss in nats", ylim=(0, 1.1 * math.log(batch)), title="Loss")
     left.legend(loc="lower left")
@@ -107,7 +107,7 @@ def changes_figure(rows: Sequence[Mapping[str, float | str]], chance: Mapping[st
     figure = new_figure(11.5, 1.3 + 0.34 * len(changes))
     for axes, (measure, title) in zip(figure.subplots(1, len(CHANGES_SHOWN), sharey=True), CHANGES_SHOWN):
         factor = measure.removeprefix("exchange_").removesuffix("_held_out")
-        colour, marker, _ = LOOK.get(factor, ("#882255", "D", "-"))
+        colour, marker, _ = LOOK.get(factor, (SHADES["wine"], "D", "-"))
         axes.plot(*zip(*[(row[measure], changes.index(row["change"])) for row in rows]), linestyle="", marker=marker, color=colour, alpha=0.8)
         axes.axvline(float(np.mean([row[measure] for row in rows if row["change"] == changes[0]])), color="0.4", linestyle="--", linewidth=1)
         if measure != "alike":

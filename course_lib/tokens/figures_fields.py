@@ -15,15 +15,13 @@ from torch import Tensor
 
 from course_lib.core.errors import BadInput
 from course_lib.core.paths import atomic
-from course_lib.core.style import IMAGE_CMAP, PALETTE, new_figure, signed
+from course_lib.core.style import IMAGE_CMAP, PALETTE, line_look, new_figure, signed
 from course_lib.tokens.compressor import owners
 from course_lib.tokens.fields import field_size
 from course_lib.tokens.figures_rf import MIDDLES, SCALE
 from course_lib.tokens.metrics import BANDS
 
 MADE, REAL = PALETTE["output_x_hat"], PALETTE["data_x"]
-LINES = ("#332288", "#CC6677", "#117733", "#999933")
-DASHES = ("-", "--", ":", "-.")
 FAINT = 1e-5  # of the largest share of a gradient: what is below is drawn as this
 
 
@@ -90,11 +88,11 @@ def training_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], shown: st
         raise BadInput(f"there is no run {shown!r} to show the bands of; there are {', '.join(runs)}.")
     figure = new_figure(10.5, 3.6)
     left, right = figure.subplots(1, 2)
-    for (name, epochs), colour, dash in zip(runs.items(), LINES, DASHES):
+    for line, (name, epochs) in enumerate(runs.items()):
         values = epochs["held_out_unexplained"]
-        left.plot(range(1, len(values) + 1), values, color=colour, linestyle=dash, linewidth=2, label=name)
+        left.plot(range(1, len(values) + 1), values, **line_look(line) | {"marker": ""}, linewidth=2, label=name)
     if floor is not None:
-        left.axhline(floor, color="#7f7f7f", linestyle=(0, (1, 2)), label=says)
+        left.axhline(floor, color=PALETTE["coupling_train"], linestyle=(0, (1, 2)), label=says)
     left.set(xlabel="epoch", ylabel="variance unexplained", ylim=(0, None))
     left.legend(loc="center right", fontsize=9)
     many = np.array([runs[shown][f"held_out_{name}"] for name in BANDS])
@@ -126,11 +124,11 @@ def where_figure(images: Float[Tensor, "scenes 3 high wide"], objects: Float[Ten
     names = ("none", "to 10%", "to 25%", "to 50%", "more")
     bins = np.digitize(all_objects.flatten().numpy(), edges) - 1
     bins[all_objects.flatten().numpy() == 0] = 0
-    for (name, values), colour, dash in zip(all_errors.items(), LINES, DASHES):
+    for number, (name, values) in enumerate(all_errors.items()):
         flat = values.flatten().numpy()
         line = [flat[bins == k].mean() / flat.mean() if (bins == k).any() else np.nan for k in range(len(names))]
-        axes.plot(range(len(names)), line, color=colour, linestyle=dash, marker="o", markersize=4, linewidth=1.8, label=name)
-    axes.axhline(1, color="#7f7f7f", linewidth=0.8)
+        axes.plot(range(len(names)), line, **line_look(number), markersize=4, linewidth=1.8, label=name)
+    axes.axhline(1, color=PALETTE["coupling_train"], linewidth=0.8)
     axes.set_xticks(range(len(names)), names)
     axes.set(xlabel="share of the field that objects cover", ylabel="mean error / mean of all fields", ylim=(0, None))
     axes.legend(loc="upper left", fontsize=9)

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from course_lib.core.errors import BadInput
 from course_lib.core.paths import atomic
-from course_lib.core.style import PALETTE, new_figure, signed
+from course_lib.core.style import PALETTE, SHADES, new_figure, signed
 from course_lib.tokens.figures_tokens import TokenGrid, token_colours
 
 REAL, MADE = PALETTE["data_x"], PALETTE["output_x_hat"]
-CRITIC, LINE = "#332288", "#7f7f7f"
-BAR, BAD = "#332288", "#CC6677"
+CRITIC, LINE = SHADES["indigo"], PALETTE["coupling_train"]
+BAR, BAD = SHADES["indigo"], SHADES["rose"]
 UNDER = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # numbers that a line would cross
 
 

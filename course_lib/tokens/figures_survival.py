@@ -11,11 +11,10 @@ from torch import Tensor
 
 from course_lib.core.errors import BadInput
 from course_lib.core.paths import atomic
-from course_lib.core.style import PALETTE, new_figure, signed
+from course_lib.core.style import IMAGE_CMAP, LOOKS, PALETTE, line_look, new_figure, signed
 from course_lib.tokens.comparison import Row
 from course_lib.tokens.figures_global import BAD, BAR
 
-MARKS = "osD^vPX*<>hd"
 HIT, MISS = "✓", "✗"
 WORDS = {"put_back": "put back", "rebuilt": "rebuilt"}
 
@@ -34,8 +33,8 @@ def survival_figure(rows: Sequence[Row], questions: Sequence[str], most: Mapping
         for axes, question in zip(line, questions):
             for number, name in enumerate(names):
                 own = sorted((row for row in some if row.name == name), key=lambda row: row.rate)
-                axes.plot([row.rate for row in own], [getattr(row, way)[question].value for row in own], label=name, marker=MARKS[number % len(MARKS)],
-                          color=f"C{number % 10}", markersize=5, linewidth=2.2 if "learned" in name or "critic" in name else 1.0)
+                axes.plot([row.rate for row in own], [getattr(row, way)[question].value for row in own], label=name, **line_look(number),
+                          markersize=5, linewidth=2.2 if "learned" in name or "critic" in name else 1.0)
             axes.axhline(0.0, color="black", linewidth=0.8)
             axes.axhline(most[question], color=BAD, linestyle="--", linewidth=1.2)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -60,7 +59,7 @@ def adaptive_figure(fixed: Sequence[tuple[float, float]], adapted: Mapping[str, 
     curve, bars, picture, regions = figure.subplots(1, 4, width_ratios=[1.5, 1, 1, 1.15])
     curve.plot(*zip(*sorted(fixed)), color=BAR, marker="o", label="one rate for all")
     for number, (name, point) in enumerate(adapted.items()):
-        curve.plot(*point, MARKS[number + 1], color=PALETTE["output_x_hat"], markersize=9, label=name)
+        curve.plot(*point, LOOKS[number + 1][1], color=PALETTE["output_x_hat"], markersize=9, label=name)
     curve.set(xscale="log", yscale="log", xlabel="tokens of a picture", ylabel="variance unexplained", title="at equal numbers of tokens")
     ticks = sorted(round(tokens) for tokens, _ in fixed)
     curve.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -72,7 +71,7 @@ def adaptive_figure(fixed: Sequence[tuple[float, float]], adapted: Mapping[str, 
     bars.set(xlabel="objects in the picture", ylabel="tokens", title="who gets them")
     picture.imshow(image.movedim(0, 2).clamp(0, 1).numpy(), interpolation="nearest", extent=(0, 1, 1, 0))
     picture.set_title("a picture")
-    shown = regions.imshow(chosen.numpy(), cmap="viridis", vmin=0, extent=(0, 1, 1, 0), interpolation="nearest")
+    shown = regions.imshow(chosen.numpy(), cmap=IMAGE_CMAP, vmin=0, extent=(0, 1, 1, 0), interpolation="nearest")
     figure.colorbar(shown, ax=regions, label="tokens of a region")
     regions.set_title("where they go")
     for axes in (picture, regions):

@@ -11,11 +11,12 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, new_figure
+from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure
 from course_lib.tokens.figures_contrast import LOOK
 
-OTHER = {"other kind": ("#88CCEE", "o", (0, (1, 1))), "other colour": ("#44AA99", "^", (0, (1, 1)))}
-LAYERS = (("#DDCC77", "D", ":"), ("#999933", "v", "-."), ("#CC6677", "s", "--"), ("#332288", "o", "-"))  # the last ones are used
+OTHER = {"other kind": (SHADES["cyan"], "o", (0, (1, 1))), "other colour": (SHADES["teal"], "^", (0, (1, 1)))}
+LAYERS = tuple((SHADES[name], marker, dash) for name, marker, dash in (
+    ("sand", "D", ":"), ("olive", "v", "-."), ("rose", "s", "--"), ("indigo", "o", "-")))  # the last ones are used
 
 
 def probe_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], chance: Mapping[str, float], chosen: int) -> Figure:

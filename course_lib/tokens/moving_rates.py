@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, new_figure, signed
+from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure, signed
 from course_lib.tokens.figures_rf import SCALE
 from course_lib.tokens.metrics import bands
 
@@ -20,7 +20,7 @@ WAYS = {"full": "all\ntokens", "rebuilt": "rebuilt\ngrid", "put_back": "compress
 SIDE = 236  # pixels of a panel
 WIDE, HIGH, TOP = 1230, 330, 40
 ACROSS = 8  # fields in a row of which each still has room for its number
-LOOK = {True: ("✓", "#332288"), False: ("✗", "#CC6677")}
+LOOK = {True: ("✓", SHADES["indigo"]), False: ("✗", SHADES["rose"])}
 
 
 class Answer(NamedTuple):

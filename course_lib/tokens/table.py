@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from course_lib.core.command import key, serve
 from course_lib.core.paths import DATA, atomic
 from course_lib.core.run import check_writable
-from course_lib.core.style import new_figure
+from course_lib.core.style import line_look, new_figure
 from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.comparison import FITTED, LEVELS, NOTHING, SCENES, Row, Table, compressor_table
 from course_lib.tokens.metrics import Distance, Share
@@ -86,7 +86,7 @@ def table_figure(table: Table) -> Figure:
     for number, name in enumerate(names):
         rows = [row for row in table.rows if row.name == name]
         rates = [row.rate * 1.015 ** (number - len(names) / 2) for row in rows]  # a little apart, so that intervals can be read
-        look = {"marker": "osD^vP"[number % 6], "color": f"C{number % 10}", "lw": 2.2 if name.startswith("learned") else 1.0, "ms": 4.5}
+        look = line_look(number) | {"linewidth": 2.2 if name.startswith("learned") else 1.0, "markersize": 4.5}
         panels[0].plot(rates, [row.variance_unexplained for row in rows], label=name, **look)
         for panel, way in zip(panels[1:], ("put_back", "rebuilt")):
             joint = [getattr(row, way)["joint"] for row in rows]
