@@ -1,7 +1,7 @@
 # `make lab` opens the course, `make test` tests it; both create .venv when it is not there yet.
 PY = .venv/bin/python
 ARGS =
-FLOOR_TESTS = tests/notebooks/test_widgets.py tests/core/test_explorer.py tests/latents/test_explorer.py tests/notebooks/test_colab.py
+FLOOR_TESTS = tests/notebooks/oldest.py tests/notebooks/test_widgets.py tests/core/test_explorer.py tests/latents/test_explorer.py tests/notebooks/test_colab.py
 .PHONY: lab test test-oldest slides release notebooks links claims weights example bench ready constraints
 
 lab: ready        # JupyterLab at the welcome notebook, with its token; more options: make lab ARGS="--no-browser"

@@ -59,15 +59,32 @@ VISIT = """async selector => {
   return selector ? false : {sliders: [...sliders], choices: [...choices]};
 }"""
 
+# Runs a piece of code in the kernel of the open notebook; what it prints, and its error if it has one.
+ASK = """async code => {
+  const {kernel} = window.jupyterapp.shell.currentWidget.sessionContext.session;
+  let printed = '', error = '';
+  const future = kernel.requestExecute({code});
+  future.onIOPub = ({header, content}) => {
+    if (header.msg_type === 'stream') printed += content.text;
+    if (header.msg_type === 'error') error = `${content.ename}: ${content.evalue}`; };
+  await future.done;
+  return {printed, error};
+}"""
+
 BYTES = "async img => Array.from(new Uint8Array(await (await fetch(img.src)).arrayBuffer()))"
 
 
 class Lab:
     """A JupyterLab server over `folder` with its own settings, a free port and its token on; ended by its pid."""
 
-    def __init__(self, folder: Path, state: Path, **environment: str):
-        """Start it. Files beside the notebooks are written to `folder` only, all else to `state`."""
+    def __init__(self, folder: Path, state: Path, cut_off: tuple[str, ...] = (), **environment: str):
+        """Start it. Files beside the notebooks are written to `folder` only, all else to `state`.
+
+        With `cut_off`, the command that isolates what follows it (see isolation.py), every kernel runs isolated, and talks
+        to the server through files in `state`, whose path must be short (at most 50 characters).
+        """
         private = {f"JUPYTER_{kind}_DIR": str(state / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+        private["JUPYTER_PATH"] = private["JUPYTER_DATA_DIR"]  # before what the environment of this Python has, a kernel for one
         private["IPYTHONDIR"] = str(state / "ipython")
         news = state / "config/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
         news.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +95,12 @@ class Lab:
                    "--LabApp.extension_manager=readonly", "--expose-app-in-browser"]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             options.append("--allow-root")
+        if cut_off:
+            options.append("--KernelManager.transport=ipc")
+            kernel = state / "data/kernels/python3/kernel.json"
+            kernel.parent.mkdir(parents=True)
+            kernel.write_text(json.dumps({"argv": [*cut_off, sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                                          "display_name": "Python 3 (cut off)", "language": "python"}))
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterlab", *options], cwd=folder, stdout=log, stderr=log,
@@ -133,6 +156,11 @@ def failures(cells: list[dict]) -> list[str]:
     """Return what went wrong in `run_all`: cells that raised, and cells that never ran."""
     return [f"{cell['source']!r}: {'; '.join(cell['errors']) or 'was not executed'}"
             for cell in cells if cell["errors"] or not cell["count"]]
+
+
+def ask(page: Page, code: str) -> dict[str, str]:
+    """Run code in the kernel of the open notebook; return what it `printed` and its `error` ("" if it has none)."""
+    return page.evaluate(ASK, code)
 
 
 def controls(page: Page) -> dict[str, list[str]]:

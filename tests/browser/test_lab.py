@@ -1,9 +1,15 @@
-"""JupyterLab in a real browser: every learner's notebook runs from top to bottom, and hands move its sliders."""
+"""JupyterLab in a real browser: every learner's notebook runs from top to bottom, and hands move its sliders.
+
+Its kernel is cut off from the network and cannot write to the checkout. One run serves all of this, because a run takes
+a minute.
+"""
 
 from pathlib import Path
 
 import pytest
-from lab import Hand, Lab, controls, failures, run_all, write_notebook
+from isolation import prefix, state_of_checkout
+from lab import Hand, Lab, ask, controls, failures, run_all, write_notebook
+from moving import MOVE, moved
 from playwright.sync_api import Page
 
 from course_lib.core.paths import ROOT
@@ -12,6 +18,7 @@ NOTEBOOKS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*
 
 CHOICES = {"04_slot_attention.ipynb": {"normalise"}, "06_vector_quantization.ipynb": {"restart"}, "07_semantic_vq.ipynb": {"spare"},
            "08_codes_to_scenes.ipynb": {"prior"}}  # lists and buttons that must be found
+STEPS = {"03_vae_beta.ipynb": "beta"}  # sliders that must also answer a single step
 
 EXPLORER = """
 import ipywidgets as widgets
@@ -61,29 +68,35 @@ def take_every_choice(page: Page, names: list[str]) -> None:
         assert not any("✗" in line for line in words), words
 
 
+def take_a_step(page: Page, name: str) -> None:
+    """One step of the slider, from its far end: picture and words follow the hand, not only a jump."""
+    hand = Hand(page, name)
+    before = hand.settle()
+    hand.press("ArrowLeft")
+    after = hand.settle()
+    assert before[0] != after[0] and before[1] != after[1]
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_run_all_and_every_control(lab: Lab, page: Page, tmp_path: Path, name: str) -> None:
+    """By hand what a hand can reach, and then through Python all that there is, which finds a callback that raises."""
+    checkout = {} if prefix() else state_of_checkout()
     lab.open(page, name)
     cells = run_all(page)
     assert cells and not failures(cells)
     found = controls(page)
     move_every_slider(page, found["sliders"])
     take_every_choice(page, found["choices"])
+    if name in STEPS:
+        take_a_step(page, STEPS[name])
     page.screenshot(path=tmp_path / f"{name}.png")
     explorers = (ROOT / "notebooks" / name).read_text(encoding="utf-8").count("Explorer(")
     assert bool(found["sliders"]) == bool(explorers), f"explorers are shown but no slider of theirs was found: {found}"
     assert CHOICES.get(name, set()) <= set(found["choices"])
-
-
-def test_one_step_of_the_beta_slider(lab: Lab, page: Page, tmp_path: Path) -> None:
-    lab.open(page, "03_vae_beta.ipynb")
-    assert not failures(run_all(page))
-    hand = Hand(page, "beta")
-    before = hand.settle()
-    hand.press("ArrowLeft")
-    after = hand.settle()
-    page.screenshot(path=tmp_path / "beta.png")
-    assert before[0] != after[0] and before[1] != after[1]
+    answer = ask(page, MOVE)
+    assert answer["error"] == ""
+    assert moved(answer["printed"]) >= len(found["sliders"]) + len(found["choices"])
+    assert checkout == ({} if prefix() else state_of_checkout())
 
 
 def test_these_tests_can_fail(lab: Lab, page: Page) -> None:
@@ -97,6 +110,11 @@ def test_these_tests_can_fail(lab: Lab, page: Page) -> None:
     assert Hand(page, "way").settle()[1] == "The line goes down to 4.5."
     with pytest.raises(AssertionError, match="deaf: the picture's bytes are the same whatever is chosen"):
         take_every_choice(page, ["deaf"])
+    assert ask(page, "assert way.value == 'up', way.value")["error"].startswith("NameError")
+    assert moved(ask(page, MOVE)["printed"]) == 5
+    if prefix():
+        assert "Network is unreachable" in ask(page, "import socket; socket.create_connection(('127.0.0.1', 9), 5)")["error"]
+        assert "Read-only file system" in ask(page, f"open({str(ROOT / 'written')!r}, 'w')")["error"]
     blind = "from course_lib.core.style import new_figure; new_figure()"  # without %matplotlib inline: only its name
     lab.open(page, write_notebook(lab.folder, "bad.ipynb", blind, "1 / 0", "2"))
     assert failures(run_all(page)) == [f"{blind!r}: a figure without its picture",

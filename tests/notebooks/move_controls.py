@@ -1,4 +1,5 @@
-# Appended to a notebook as its last cell: moves every control that is alive, through Python, and prints how many.
+# Runs after the last cell of a notebook: moves every control that is alive, through Python, and prints how many. An
+# explorer that shows an error fails it, as does a callback that raises.
 import ipywidgets
 from ipywidgets.widgets import widget as widget_module
 
@@ -30,4 +31,6 @@ alive = widget_module._instances if hasattr(widget_module, "_instances") else ip
 controls = [widget for widget in alive.values() if widget.has_trait("disabled") and not widget.disabled]
 unknown = {type(control).__name__ for control in controls if not move(control)}
 assert not unknown, f"no rule to move {unknown}; write one in move_controls.py"
+alerts = [str(widget.value) for widget in alive.values() if 'role="alert"' in str(getattr(widget, "value", ""))]
+assert not alerts, alerts
 print(f"moved {len(controls)} controls")

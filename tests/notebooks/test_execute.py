@@ -1,6 +1,6 @@
 """Every notebook runs from top to bottom under nbmake, at full length and with its solutions, and its claims still hold.
 
-A learner's copy, which may be short, runs cut off in test_widgets.py and in JupyterLab in tests/browser/test_lab.py.
+A learner's copy, which may be short, runs cut off and in JupyterLab in tests/browser/test_lab.py.
 """
 
 import json

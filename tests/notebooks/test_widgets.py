@@ -1,19 +1,12 @@
-"""Every learner's copy runs cut off from network and checkout, and then each of its controls is moved.
+"""The code that moves all controls of a notebook reaches every kind of control, and finds a callback that raises.
 
-A callback that raises is found here; nbmake alone stays green. One run serves both, because a run takes a minute.
+It is what tests/browser/test_lab.py runs at the end of every learner's notebook.
 """
-
-import re
-from pathlib import Path
 
 import nbformat
 import pytest
 from isolation import execute_isolated
-
-from course_lib.core.paths import ROOT
-
-MOVE = (Path(__file__).parent / "move_controls.py").read_text(encoding="utf-8")
-LEARNERS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+from moving import move_everything
 EVERY_KIND = """
 import ipywidgets as w
 kinds = [w.IntSlider(), w.FloatSlider(), w.FloatLogSlider(), w.IntRangeSlider(), w.Play(), w.BoundedFloatText(),
@@ -35,35 +28,9 @@ BROKEN = {
 }
 
 
-def move_everything(notebook, folder: Path) -> tuple[int, list[str]]:
-    """Run a notebook and then move its controls; return how many there were, and every error that shows anywhere."""
-    notebook.cells.append(nbformat.v4.new_code_cell(MOVE))
-    try:
-        notebook = execute_isolated(notebook, folder)
-    except AssertionError as error:
-        return 0, [str(error)]
-    widgets = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {})
-    states = [widget["state"] for widget in widgets.get("state", {}).values()]
-    outputs = [output for state in states for output in state.get("outputs", [])]
-    outputs += [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    errors = [f"{output['ename']}: {output['evalue']}" for output in outputs if output["output_type"] == "error"]
-    errors += [str(state["value"]) for state in states if 'role="alert"' in str(state.get("value", ""))]
-    printed = "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
-    return int(re.search(r"moved (\d+) controls", printed)[1]), errors
-
-
 def made_of(*cells: str):
     """Return a notebook of these code cells."""
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-
-
-@pytest.mark.parametrize("path", LEARNERS, ids=[path.stem for path in LEARNERS])
-def test_learners_copy_runs_cut_off_and_no_control_raises(path, tmp_path):
-    notebook = nbformat.read(path, as_version=4)
-    has_explorer = any("Explorer(" in cell.source for cell in notebook.cells if cell.cell_type == "code")
-    moved, errors = move_everything(notebook, tmp_path)
-    assert errors == []
-    assert moved > 0 or not has_explorer
 
 
 def test_every_kind_of_control_is_moved(tmp_path):
