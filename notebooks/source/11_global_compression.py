@@ -16,7 +16,7 @@
 # %% [markdown]
 # ## 1 · What is a compressor?
 #
-# Notebook 10 threw half of the 24 × 24 = 576 tokens away by lot, and little was missed. A language model that is to talk about the picture must read all of them, and attention compares each with each. How few will do, and which? Notebook 10 used the word compressor loosely. From here on a **compressor** is anything that
+# Notebook 10 threw half of the 24 × 24 = 576 tokens away by lot, and little was missed. A language model that is to talk about the picture must read all of them, and attention compares each with each. How few will do, and which? To compare answers we need the word in full. A **compressor** is anything that
 #
 # - takes the grid and returns `tokens`, a few of them;
 # - says in `owner`, for each of the 576 places, which of the few stands for it;
@@ -259,7 +259,7 @@ claim("tokens.loss_attention_error", seen["mse, attention"][0], below=(0.9 if fa
 #
 # A network has any slope it likes. **WGAN-GP** (Gulrajani et al. 2017) charges for it. Take a real sample $x$, a fake $y$, and a point $\tilde x = \alpha x + (1 - \alpha) y$ on the way between them, with $\alpha$ uniform in $[0, 1]$. The **generator** is the network that makes the fakes. The two are trained in turn, on
 #
-# $$\text{critic:}\quad \mathbb E[c(\text{fakes})] - \mathbb E[c(\text{data})] + \lambda\, \mathbb E\big(\lVert \nabla c(\tilde x) \rVert - 1\big)^2, \qquad\qquad \text{generator:}\quad -\mathbb E[c(\text{fakes})].$$
+# $$\text{critic:}\quad \mathbb E[c(\text{fakes})] - \mathbb E[c(\text{data})] + \lambda\, \mathbb E\big(\lVert \nabla c(\tilde x) \rVert - 1\big)^2, \qquad\qquad \text{generator:}\quad -\mathbb E[c(\text{fakes})],$$
 #
 # with $\lambda = 10$, and five steps of the critic for each one of the generator.
 #
@@ -477,7 +477,9 @@ claim("tokens.bug_batch_sound", alone, above=-0.001, below=1e-6)
 
 # %% [markdown]
 # The norm over one axis makes the critic {{tokens.bug_axis:.0f}} times as steep as it may be, and a "distance" of {{tokens.bug_axis_sound_says:.2f}} becomes {{tokens.bug_axis_says:.1f}}. The written-out root kills {{tokens.bug_root:.0%}} of the gradients at the first step. With an α for every number the points have a spread of {{tokens.bug_box:.3f}} along the line instead of {{tokens.bug_box_sound:.2f}}. With α = 1 the critic says {{tokens.bug_end:.0f}} of a distance of 4.
-# In a critic with BatchNorm {{tokens.bug_batch:.1%}} of the squared gradient of one sample's value lies on the *other* samples of its batch: not much, and never 0. **Most losses look healthy in all of this.** **The diagnostic** for all of them is a test on something that is known: a linear critic, two samples on a line, the slope of the trained critic measured by hand.
+# In a critic with BatchNorm {{tokens.bug_batch:.1%}} of the squared gradient of one sample's value lies on the *other* samples of its batch: not much, and never 0. **Most losses look healthy in all of this.**
+#
+# **The diagnostic** for all six is a test on something that is known: a linear critic, two samples on a line, the slope of the trained critic measured by hand.
 
 # %% [markdown]
 # ## 8 · All compressors, one table
@@ -698,7 +700,7 @@ explorer.still(["learned", "learned, critic", "average pooling", "strided pick",
 #
 # - A compressor passes tokens *and* side information. Squares cost nothing to tell; the owner map of k-means takes {{tokens.side_kmeans:.0f}} bits a picture.
 # - A cosine of {{tokens.mean_cosine:.2f}} is worth nothing, and one of {{tokens.pool_cosine:.2f}} only half of the variance. Read the variance unexplained.
-# - Each loss forgets something: the cosine the length ({{tokens.loss_cosine_length:.2f}} times too long), the squared error the neighbours.
+# - Each loss forgets something: the cosine the length ({{tokens.loss_cosine_length:.2f}} times what it should be), the squared error the neighbours.
 # - WGAN-GP can be checked where the truth is known. On a line the two-sided penalty keeps critics of the wrong sign (it says {{tokens.line_two_sided:.2f}} of {{tokens.line_w1:.2f}}), the one-sided finds {{tokens.line_one_sided:.2f}}, as theory says.
 # - 576 against 36 is an unfair game: perfect tokens are told apart in {{tokens.game_unfair:.0%}} of the pairs, and counting is enough for that. One real token of each field against 36 is fair: {{tokens.game_fair:.0%}}.
 # - At 16× the learned compressor leaves {{tokens.rates_learned_unexplained:.1%}} unexplained, average pooling {{tokens.rates_pool_unexplained:.0%}}, PCA of fields {{tokens.rates_pca_unexplained:.1%}}. Most of what learning gains is linear.

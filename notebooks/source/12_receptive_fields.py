@@ -213,14 +213,14 @@ claim("tokens.rf_single_above", (found["best single token"].cosine > ceiling + 1
 claim("tokens.rf_pool_short", summary["best single token"]["cosine"] - summary["average pooling"]["cosine"], above=-1e-5, below=0.02)
 
 # %% [markdown]
-# The mean token, which has seen nothing, has {{tokens.rf_mean_excellent:.1f}} of 36 fields "excellent". **Average pooling has {{tokens.rf_pool_excellent:.1f}}**: exactly what the study promises of a well trained system. No single token can have more than {{tokens.rf_best_excellent:.1f}}, and none fewer than {{tokens.rf_best_poor:.1f}} poor fields, where the study promises 0 or 1. So the promise of excellent fields is kept by a mean, and that of poor fields cannot be kept by any token that is put back. Such a count lies between a *floor* and a *ceiling*, and hardly depends on the model.
+# The mean token, which has seen nothing, has {{tokens.rf_mean_excellent:.1f}} of 36 fields "excellent". **Average pooling has {{tokens.rf_pool_excellent:.1f}}**: exactly what the study promises of a well trained system. No choice of single tokens can have more than {{tokens.rf_best_excellent:.1f}} excellent fields, nor fewer than {{tokens.rf_best_poor:.1f}} poor ones, where the study promises 0 or 1. So the promise of excellent fields is kept by a mean, and that of poor fields cannot be kept by any token that is put back. Such a count lies between a *floor* and a *ceiling*, and hardly depends on the model.
 #
-# Read the other columns.
+# Read the other panels.
 #
-# - **cosine / R** says how near a single token is to what is possible. Pooling has {{tokens.rf_pool_of_ceiling:.3f}}; it misses the best direction by {{tokens.rf_pool_short:.4f}} of a cosine. The strided pick has {{tokens.rf_strided_of_ceiling:.2f}}.
+# - **Cosine / R** says how near a single token is to what is possible. Pooling has {{tokens.rf_pool_of_ceiling:.3f}}; it misses the best direction by {{tokens.rf_pool_short:.4f}} of a cosine. The strided pick has {{tokens.rf_strided_of_ceiling:.2f}}.
 # - **Centred cosine** takes the common part away: {{tokens.rf_mean_centred:.2f}} for the mean token, {{tokens.rf_pool_centred:.2f}} for pooling, {{tokens.rf_rebuilt_centred:.2f}} rebuilt.
 # - **Variance unexplained** is the strictest. Pooling leaves {{tokens.rf_pool_unexplained:.0%}}, the best single token for the *cosine* {{tokens.rf_best_unexplained:.0%}}: the two are best at different things. A strided pick leaves {{tokens.rf_strided_unexplained:.0%}}.
-# - **Rebuilt fields** are another matter. A decoder writes 16 different tokens, the theorem does not hold for it, and {{tokens.rf_above:.0%}} of the fields lie above the line: cosine {{tokens.rf_rebuilt_cosine:.3f}}, {{tokens.rf_rebuilt_excellent:.1f}} of 36 excellent, {{tokens.rf_rebuilt_unexplained:.1%}} unexplained. Whoever compares a rebuilt cosine with that of a put-back token compares two different things.
+# - **Rebuilt fields** are another matter. A decoder writes 16 different tokens, the theorem does not hold for it, and {{tokens.rf_above:.0%}} of the fields lie above the line: cosine {{tokens.rf_rebuilt_cosine:.3f}}, {{tokens.rf_rebuilt_excellent:.1f}} of 36 excellent, {{tokens.rf_rebuilt_unexplained:.1%}} unexplained. A rebuilt cosine and that of a put-back token are two different things, not to be compared.
 # - **RF, put back**: as it is, the compressed token has {{tokens.rf_back_cosine:.2f}}, no better than the mean token. It is a *code* for its decoder, although a critic wanted it to look like a token. What does such a critic want?
 
 # %% [markdown]

@@ -386,7 +386,7 @@ claim("tokens.wrong_luck_sound", bugs[3].sound, above=-0.01)
 claim("tokens.wrong_luck_mean", picks.mean(), above=0, below=0.8)
 
 # %% [markdown]
-# Read the bars from the top. Average pooling at 36× "answers {{tokens.wrong_cls:.0%}}", of which {{tokens.wrong_cls_sound:.0%}} are above CLS only. The mean token has a cosine of {{tokens.wrong_cosine:.2f}} and a centred one of {{tokens.wrong_cosine_sound:.2f}}. Forty tokens instead of two thousand make the distance of real tokens from real tokens {{tokens.wrong_few:.1f}} times as large. And the best of 16 random picks answers {{tokens.wrong_luck:.0%}} on the scenes it was chosen by and {{tokens.wrong_luck_sound:.0%}} on others; the mean of all is {{tokens.wrong_luck_mean:.0%}}. **The diagnostic** is the same in all four: put a floor beside the number, what somebody reaches who knows nothing.
+# Read the bars from the top. Average pooling at 36× "answers {{tokens.wrong_cls:.0%}}", of which {{tokens.wrong_cls_sound:.0%}} are above CLS only. The mean token has a cosine of {{tokens.wrong_cosine:.2f}} and a centred one of {{tokens.wrong_cosine_sound:.2f}}. Forty tokens instead of two thousand make the distance of real tokens from real tokens {{tokens.wrong_few:.1f}} times as large. And the best of 16 random picks answers {{tokens.wrong_luck:.0%}} on the scenes it was chosen by and {{tokens.wrong_luck_sound:.0%}} on others; the mean of all is {{tokens.wrong_luck_mean:.0%}}. **The diagnostic:** for the first three, a floor beside the number; for the last, scenes that had no part in the choice.
 
 # %% [markdown]
 # ## 8 · The one curve
@@ -445,13 +445,13 @@ claim("tokens.curve_vae_least", vae[0].lost, above=0.9)
 # | part | the narrow place | it keeps | it loses |
 # | --- | --- | --- | --- |
 # | I · latents | one noisy number | at β = 1, which of the two groups: {{latents.kl_at_beta_1:.2f}} nats, error {{latents.mse_at_beta_1:.2f}} | the place within the group first; from β = {{latents.exact_threshold:.2f}} on everything, and only the mean comes back |
-# | II · slots | seven vectors that compete | objects that nobody named: FG-ARI {{slots.shapes_fg_ari:.2f}} | with too few slots, the boundary between two objects: with two, {{slots.merged_2_slots:.0%}} of them share a slot |
+# | II · slots | seven vectors that compete | objects that nobody named: FG-ARI {{slots.shapes_fg_ari:.2f}} | the boundary between objects, if slots are too few: with two slots {{slots.merged_2_slots:.0%}} of the objects share one |
 # | III · codes | sixteen words | a scene, and the rule of its world: {{codes.svq_right:.0%}} of new scenes are lawful | the rule, as soon as each word is drawn by itself: {{codes.svq_independent_right:.0%}} |
 # | IV · tokens | 36 of 576 tokens | rebuilt, all that CLIP could answer: {{tokens.survive_learned_rebuilt:+.0%}} above CLS only | put back as they are, nearly all of it: {{tokens.survive_learned_put_back:+.0%}} |
 #
 # A bottleneck keeps **what is worth its price**, in the eyes of the loss that trained it. It loses first what that loss hardly sees: the place within a group, a rim, the language in which somebody else would have read it. Nobody wrote down what to keep. It followed from what was asked, and from what it cost.
 #
-# And a habit to take along: no number in this course stood alone. Beside each stood its floor or its bound: the mean, chance, a model that counts colours, codes drawn one by one, CLS only, $R(D)$.
+# And a habit to take along: put beside every number its floor or its bound. In this course these were the mean, chance, a baseline that counts colours, codes drawn one by one, CLS only, and $R(D)$.
 #
 # **Where to go on.** The CLIP of LLaVA, by one name (`model.clip.model_name=openai/clip-vit-large-patch14-336`), on photographs, where PCA may no longer be enough. Regions with field decoders instead of PCA. Moments for each field. A reader that is *trained* with compressed tokens, as language models are: then put back is no longer a foreign code.
 #
