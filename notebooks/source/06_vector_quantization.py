@@ -11,16 +11,16 @@
 # - state the rate of a code in bits, nominal and entropy-coded, and choose between one large codebook and a product of small ones;
 # - recognise dead codes and a codebook that is drawn anew for ever.
 #
-# *Measured: {{minutes.06_vector_quantization:.1f}} minutes on two CPU cores. Builds on: notebook 04 for slots; rate and distortion from notebook 03.*
+# *Measured: {{minutes.06_vector_quantization:.1f}} minutes on two CPU cores. Yours: two sittings of 45 minutes, exercises included; pause after section 4. Builds on: notebook 04 for slots; rate and distortion from notebook 03.*
 
 # %% [markdown]
 # ## 1 · From vectors to words
 #
-# A slot of Part II is a vector of 64 numbers, 2048 bits on a computer. No two slots are ever equal, so they cannot be counted, looked up in a dictionary or written down as a sentence. Part III puts a bottleneck of another kind behind them: a **choice**. Five words for the rest of it:
+# Notebook 05 ended with a question: how many bits is a slot? A computer stores its 64 numbers in 2048 bits, which says little about what it tells. And no two slots are ever equal, so they cannot be counted, looked up in a dictionary or written down as a sentence. Part III puts a bottleneck of another kind behind them: a **choice**. Five terms for the rest of it:
 #
 # - A **codebook** is a list of $K$ vectors $e_1, \dots, e_K$. Each of them is a **code**.
 # - To **quantise** a vector $z$ is to replace it by the nearest code, $q(z) = e_k$ with $k = \arg\min_j \lVert z - e_j \rVert^2$.
-# - The **index** $k$ is all that passes the bottleneck. The decoder looks up $e_k$ in its copy of the codebook.
+# - The **index** $k$ is all that passes the bottleneck. The decoder looks up $e_k$ in its copy of the codebook. We also call a code a **word**, when the point is that it is *said*: the codebook is the list of words, and the index says one of them.
 # - **Distortion** is what is lost: here the mean of the squared distance $\lVert z - q(z) \rVert^2$.
 # - **Rate** is what passes: one index out of $K$ is $\log_2 K$ bits, if nothing is known about which are likely (section 6). A bit is $\ln 2 = 0.69$ of the nats of Part I.
 #
@@ -99,7 +99,7 @@ claim("codes.plane_random", torch.stack([run.error[-1] for run in tried[16]]).me
 claim("codes.plane_planned", torch.stack([planned(seed).error[-1] for seed in range(5)]).mean(), above=0.06, below=0.073)
 
 # %% [markdown]
-# On average five such starts end at {{codes.plane_planned:.3f}}, the five random ones at {{codes.plane_random:.3f}}. A random start puts codes where the *points* are, and Lloyd's steps rarely carry a code from one cluster to another. Rare things get fewer codes than they deserve.
+# On average, five such starts end at {{codes.plane_planned:.3f}}, the five random ones at {{codes.plane_random:.3f}}. A random start puts codes where the *points* are, and Lloyd's steps rarely carry a code from one cluster to another. So small clusters get fewer codes than they deserve.
 #
 # ### Exercise: the nearest code
 #
@@ -400,14 +400,14 @@ claim("codes.net_size_ratio", net_size[0] / net_size[3], above=2, below=4.5)
 
 # %% [markdown]
 # From 0.1 to 2.0 the error hardly cares, as the paper says: the largest is {{codes.net_error_range:.2f}} times the smallest. What changes is the *size* of the picture that the encoder draws, from {{codes.net_size_tenth:.1f}} to {{codes.net_size_two:.1f}}. A decoder that learns is free to choose units for $z$. If the latent picture is half as large, the task loss is four times as curved in $z$, so **the
-# network makes its picture smaller where $c$ is larger, so that the curvature goes with it**. (A perfect fit would be a factor of $\sqrt{20} = 4.5$ in size from 0.1 to 2.0; it is {{codes.net_size_ratio:.1f}}.) Only far outside, at 16, does it fail to ({{codes.net_error_strong:.2f}}, against {{codes.net_error_quarter:.2f}} at 0.25). That is why one number, 0.25, serves so many models, and why you should still look at it when the loss changes its scale.
+# network makes its picture smaller where $c$ is larger, and the curvature grows with it**. (A perfect fit would be a factor of $\sqrt{20} = 4.5$ in size from 0.1 to 2.0; it is {{codes.net_size_ratio:.1f}}.) Only far outside, at 16, does this fail (an error of {{codes.net_error_strong:.2f}}, against {{codes.net_error_quarter:.2f}} at 0.25). That is why one number, 0.25, serves so many models, and why you should still look at it when the loss changes its scale.
 
 # %% [markdown]
 # ## 6 · What does an index cost?
 #
 # **Nominal rate.** $K$ codes can be numbered with $\log_2 K$ bits each, whatever they are used for.
 #
-# **Entropy-coded rate.** If some codes are more frequent, give them shorter words. If code $k$ is used with share $p_k$, a word of $\log_2 (1/p_k)$ bits is best, and the mean length is the **entropy** $H = \sum_k p_k \log_2 (1/p_k) \le \log_2 K$. No set of words that can be told apart in a row is shorter on average (Cover & Thomas, sec. 5.3).
+# **Entropy-coded rate.** Write each word down as a **name** of zeros and ones, and give the more frequent words the shorter names. If code $k$ is used with share $p_k$, a name of $\log_2 (1/p_k)$ bits is best, and the mean length is the **entropy** $H = \sum_k p_k \log_2 (1/p_k) \le \log_2 K$. No set of names that can be told apart in a row is shorter on average (Cover & Thomas, sec. 5.3).
 #
 # **Perplexity** is $2^H$: the number of codes that would cost as much if all were used alike. Our clusters were made for pencil and paper. **Predict first:** one code for each, shares 1/2, 1/4, 1/8, 1/16, 1/16. How many bits?
 
@@ -418,7 +418,7 @@ from course_lib.codes.quantizer import entropy_bits
 
 
 def huffman_bits(counts):
-    """Mean length of the best words of whole bits (Huffman 1952): join the two rarest until one is left; each join costs a bit."""
+    """Mean length of the best names of whole bits (Huffman 1952): join the two rarest until one is left; each join costs a bit."""
     heap, cost = [int(count) for count in counts if count > 0], 0
     heapify(heap)
     while len(heap) > 1:
@@ -431,7 +431,7 @@ def huffman_bits(counts):
 sizes, sixteen = torch.bincount(owner), found[16].counts[-1]
 for name, counts in (("five clusters", sizes), ("sixteen codes", sixteen)):
     H = float(entropy_bits(counts))
-    print(f"{name}: nominal {torch.tensor(len(counts)).log2():.3f} bits, entropy {H:.3f}, words of whole bits {huffman_bits(counts):.3f}, perplexity {2**H:.2f}")
+    print(f"{name}: nominal {torch.tensor(len(counts)).log2():.3f} bits, entropy {H:.3f}, names of whole bits {huffman_bits(counts):.3f}, perplexity {2**H:.2f}")
 claim("codes.entropy_clusters", entropy_bits(sizes), above=1.8749, below=1.8751, unit="bits")
 claim("codes.huffman_clusters", huffman_bits(sizes), above=1.8749, below=1.8751, unit="bits")
 claim("codes.perplexity_clusters", entropy_bits(sizes).exp2(), above=3.6, below=3.7)
@@ -439,7 +439,7 @@ claim("codes.entropy_sixteen", entropy_bits(sixteen), above=3, below=4, unit="bi
 claim("codes.huffman_sixteen", huffman_bits(sixteen) - entropy_bits(sixteen), above=0, below=1, unit="bits")
 
 # %% [markdown]
-# $\frac12 \cdot 1 + \frac14 \cdot 2 + \frac18 \cdot 3 + 2 \cdot \frac1{16} \cdot 4 = \frac{15}8$ = {{codes.entropy_clusters:.3f}} bits, where $\log_2 5 = 2.32$ are nominal. The words 0, 10, 110, 1110, 1111 reach it exactly. The perplexity is {{codes.perplexity_clusters:.2f}} "codes". The sixteen codes of section 2 have {{codes.entropy_sixteen:.2f}} bits of their nominal 4; words of whole bits cost {{codes.huffman_sixteen:.2f}} more than the entropy, and can never cost a whole bit
+# $\frac12 \cdot 1 + \frac14 \cdot 2 + \frac18 \cdot 3 + 2 \cdot \frac1{16} \cdot 4 = \frac{15}8$ = {{codes.entropy_clusters:.3f}} bits, where $\log_2 5 = 2.32$ are nominal. The names 0, 10, 110, 1110, 1111 reach it exactly. The perplexity is {{codes.perplexity_clusters:.2f}} "codes". The sixteen codes of section 2 have {{codes.entropy_sixteen:.2f}} bits of their nominal 4; names of whole bits cost {{codes.huffman_sixteen:.2f}} more than the entropy, and can never cost a whole bit
 # more. Notebook 08 goes further: who knows the other indices of a picture can guess the next, and pays less than $H$.
 #
 # **Is a high perplexity good?** It says that the codes are used, not that they are useful. Codes drawn at random from the data have a high one, too (section 8). Always read it beside the distortion.
@@ -467,7 +467,7 @@ check.perplexity(my_perplexity)
 # %% [markdown]
 # ### A price for every word
 #
-# A codebook is a *budget*: sixteen words, and not one more. Part I had another idea: let every nat cost something, and see what is bought. Words can have a price as well. Choose a code by its distance plus the price of its name,
+# A codebook is a *budget*: sixteen words, and not one more. Part I had another idea: let every nat cost something, and see what is bought. Words can have a price as well. Choose a code by its distance plus the price of its name, $w$ for each nat:
 #
 # $$k = \arg\min_j \; \lVert z - e_j \rVert^2 + w \ln \frac{1}{p_j},$$
 #
@@ -608,14 +608,14 @@ claim("codes.parts_shared", entropy_bits(torch.bincount(i[:, 0], minlength=8)) +
 # %% [markdown]
 # On the real slots **one codebook wins by far at equal bits**: at 8 bits it loses {{codes.slots_one_8:.1%}} of the variance, four codebooks lose {{codes.slots_four_8:.0%}} (with three other starts at least {{codes.slots_four_against_one_8:.0f}} times as much as one codebook). The four need 36 bits to reach {{codes.slots_four_36:.1%}}; one codebook is there with 10 ({{codes.slots_one_10:.1%}}).
 #
-# The control says why. When the parts are exchanged the product code notices nothing ({{codes.mixed_four_36:.1%}} at 36 bits): it looks at each part alone. One codebook falls from {{codes.slots_one_8:.1%}} to {{codes.mixed_one_8:.0%}} at 8 bits, and to {{codes.mixed_one_10:.0%}} at 10 bits, where only four vectors are left to learn each code from. So the large codebook lives on what the parts *share*. With 8 codes for each part the
+# The control says why. When the parts are exchanged the product code notices nothing ({{codes.mixed_four_36:.1%}} at 36 bits): it looks at each part alone. One codebook falls from {{codes.slots_one_8:.1%}} to {{codes.mixed_one_8:.0%}} at 8 bits, and to {{codes.mixed_one_10:.0%}} at 10 bits, where only four vectors are left to learn each code from. So the large codebook lives on what the parts *share*. How much is that? With 8 codes for each part the
 # second index carries {{codes.parts_alone:.2f}} bits, and {{codes.parts_shared:.2f}} of them the first index has said already. Four parts of these slots are four witnesses who tell the same story.
 #
 # (A product code *is* one large codebook, whose codes lie on a grid. So at equal bits the best large codebook is never worse. The question is whether it can be stored, searched and learned.)
 #
 # **So when does a product code pay?** When its parts are independent. Then nothing is said twice, and only the product can reach high rates: four codebooks go on to 36 bits where one ends near 10. A slot *has* independent facts to tell: colour, kind, place. Nobody asked this model to put them into separate parts. Notebook 07 trains slots and codebooks together.
 #
-# What does a picture look like that passed through these indices? We decode the quantised slots with the decoder of Part II, which has never seen a code. **Predict first:** what will suffer most: the places, the shapes or the colours?
+# What does a picture look like that has passed through these indices? We decode the quantised slots with the decoder of Part II, which has never seen a code. **Predict first:** what will suffer most: the places, the kinds or the colours?
 
 # %%
 from course_lib.codes.figures_plane import rebuilt_figure
@@ -675,7 +675,7 @@ claim("codes.colour_readout", linear_readout(object_slots, truth["colour"]), abo
 
 # %% [markdown]
 # Place explains {{codes.explained_by_place:.0%}}, kind {{codes.explained_by_kind:.0%}}, colour {{codes.explained_by_colour:.1%}}. And yet the colour is there: a linear map reads it from the slots with $R^2$ = {{codes.colour_readout:.2f}}. These slots write the place in large numbers and the colour in small ones, and the decoder reads both. A codebook that is learned from slots alone spends its bits where the *numbers* vary.
-# So a loss of {{codes.slots_four_36:.1%}} of the variance sounds small, and holds nearly all of the colour. **What a bottleneck keeps depends on who measures the loss.** Here it was the distance of slots. It should be the picture: a codebook must be trained *with* its decoder.
+# So a loss of {{codes.slots_four_36:.1%}} of the variance sounds small, and takes nearly all of the colour with it. **What a bottleneck keeps depends on who measures the loss.** Here it was the distance of slots. It should be the picture: a codebook must be trained *with* its decoder.
 
 # %% [markdown]
 # ## 8 · Failure gallery
@@ -700,7 +700,7 @@ claim("codes.dead_worst_restart_against_best_normal", least - most, above=0)
 # Grey crosses are **dead codes**: no point chooses them, so nothing moves them. From a normal start {{codes.dead_used_normal:.1f}} of 16 codes are used on average, and the distortion is {{codes.dead_distortion_normal:.2f}}. If the codes start at data points all are used ({{codes.dead_used_data:.1f}}; distortion {{codes.dead_distortion_data:.2f}}). If a code with fewer than a tenth of the mean uses is drawn anew from the batch, {{codes.dead_used_restart:.1f}} are used
 # ({{codes.dead_distortion_restart:.2f}}). In training the data start alone is not enough, because the encoder moves on and leaves codes behind: have both. **The diagnostic:** usage (the share of codes that occur) and perplexity, *for each codebook*, beside $K$: {{codes.dead_perplexity_normal:.1f}} of 16 here. The loss curve does not show it.
 #
-# **"A code that is used less than once a step is dead."** So says many a program: redraw every code with $N_k < 1$. Now take 32 codes and batches of 8. On average a code is used 0.25 times a step, so *every* code stays below 1, and the whole codebook is drawn anew at each step, for ever. `ProductQuantizer` states the threshold as a share of the mean use; 1.0 absolute is a share of $1/0.25 = 4$.
+# **"A code that is used less than once a step is dead."** Many programs say so: they redraw every code with $N_k < 1$. Now take 32 codes and batches of 8. On average a code is used 0.25 times a step, so *every* code stays below 1, and the whole codebook is drawn anew at each step, for ever. `ProductQuantizer` states the threshold as a share of the mean use; 1.0 absolute is a share of $1/0.25 = 4$.
 # One switch:
 
 # %%
@@ -750,7 +750,7 @@ claim("codes.strong_used", mean_of(strong, "perplexity")[-1], above=4, below=8)
 # - On slots that were not trained for it, 36 bits of a product code lose as much as 10 bits of one codebook, because the parts share {{codes.parts_shared:.1f}} bits of {{codes.parts_alone:.1f}}. Both keep the places of the objects and lose their colours.
 # - Dead codes show in the usage, a codebook that is drawn anew for ever only in the share that is redrawn ({{codes.trap_redrawn_trapped:.0%}}), and too strong a commitment only in the ratio of gap and error.
 #
-# You have words. Notebook 07 teaches slots to speak in them: encoder, product codes and decoder trained together, so that a word may come to mean *red* or *upper left*.
+# You have a list of words. Notebook 07 teaches slots to speak in them: encoder, product codes and decoder trained together, so that a word may come to mean *red* or *upper left*.
 #
 # **References.** A. van den Oord et al., *Neural Discrete Representation Learning* (2017), sec. 3.1–3.2, eq. 1–3, appendix A.1: VQ-VAE. Y. Bengio et al., *Estimating or Propagating Gradients Through Stochastic Neurons* (2013): straight through. S. Lloyd, *Least Squares Quantization in PCM* (1982). H. Jégou et al., *Product Quantization for Nearest Neighbor Search*
 # (2011), sec. II. P. Dhariwal et al., *Jukebox* (2020): restart of dead codes. P. Chou, T. Lookabaugh & R. Gray, *Entropy-Constrained Vector Quantization* (1989). D. Huffman, *A Method for the Construction of Minimum-Redundancy Codes* (1952). T. Cover & J. Thomas, *Elements of Information Theory* (2006), sec. 5.3–5.6, 10.1.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 07 · Semantic vector quantisation: a word for every object
+# # 07 · Semantic vector quantisation: words for every object
 #
 # **The question of this notebook: what do codes of *objects* keep that codes of *patches* lose?**
 #
@@ -10,19 +10,17 @@
 # - measure what a codebook *knows* about kind, colour, size and place, and say why knowing is not the same as *saying*;
 # - change one property of one object by exchanging codes, and judge such edits without looking at them.
 #
-# *Measured: {{minutes.07_semantic_vq:.1f}} minutes on two CPU cores. Builds on: notebooks 05 (slots) and 06 (codes).*
+# *Measured: {{minutes.07_semantic_vq:.1f}} minutes on two CPU cores. Yours: two sittings of 45 minutes, exercises included; pause after section 5. Builds on: notebooks 05 (slots) and 06 (codes).*
 
 # %% [markdown]
 # ## 1 · From slots to words
 #
-# In notebook 05 a slot kept an object, as 64 real numbers. In notebook 06 a vector became an index, a word from a list. Put the two together, and a picture becomes a few *words for each object*. Why would anybody want words?
+# In notebook 06 a vector became a word from a list: it can be counted, and it has a rate. But the slots there had never been asked to speak, and in words they lost their colours. Now slots and words are trained *together*, and a picture becomes a few words for each object. Two things become possible:
 #
-# - **Rate.** A real number has no finite rate. An index has: $\log_2 512 = 9$ bits.
-# - **Counting.** Two slots are never equal, two codes often are. So codes can be counted, looked up, compared with what is known.
-# - **Generating.** Notebook 08 will tell new scenes word by word. That needs a list of words to choose from.
-# - **Editing.** Exchange a word, and the object should change.
+# - **Editing.** Notebook 05 exchanged whole objects. Exchange one word, and one property of an object should change. This notebook tries it.
+# - **Generating.** Tell a new scene word by word. That is notebook 08.
 #
-# One word for a whole object would need a long list: in the world below an object can be one of 432 things. **Product codes** (notebook 06) cut the slot into four parts of 16 numbers, each with a codebook of 512 codes of its own. Four short lists can name $512^4$ things, and may divide the work: one for the colour, one for the place. *May*: nothing in the loss asks for it. We will measure.
+# One word for a whole object would need a long list: in the world below an object can be one of 432 things. A **product code** (notebook 06) cuts the slot into four parts of 16 numbers, each with a codebook of 512 codes of its own. So a slot says four words, and together they are its **phrase**. Four short lists can name $512^4$ things, and may divide the work: one for the colour, one for the place. *May*: nothing in the loss asks for it. We will measure.
 #
 # **The rule world** is made for Part III. Three objects stand on a grid of 3 × 3 places. Each is a circle, square or triangle, small or large, in one of eight colours, and *all three colours differ*: that is the rule. Nothing hides anything, and everything can be listed, so we know exactly what there is to know.
 #
@@ -46,8 +44,9 @@ claim("codes.svq_scene_bits", world.entropy / math.log(2), above=22.53, below=22
 claim("codes.svq_object_bits", math.log2(world.places * world.values), above=8.74, below=8.76)
 
 # %% [markdown]
-# There are $\binom{9}{3}$ choices of places, $8 \cdot 7 \cdot 6$ of colours and $6^3$ of kinds and sizes, all equally likely: {{codes.svq_scene_bits:.2f}} bits a scene. One object by itself has $9 \cdot 8 \cdot 3 \cdot 2 = 432$ possibilities, {{codes.svq_object_bits:.2f}} bits. Remember the two figures.
-#
+# There are $\binom{9}{3}$ choices of places, $8 \cdot 7 \cdot 6$ of colours and $6^3$ of kinds and sizes, all equally likely: {{codes.svq_scene_bits:.2f}} bits a scene. One object by itself has $9 \cdot 8 \cdot 3 \cdot 2 = 432$ possibilities, {{codes.svq_object_bits:.2f}} bits. Keep the two numbers.
+
+# %% [markdown]
 # ## 2 · The pipeline
 #
 # Three boxes, of which you know two:
@@ -89,7 +88,8 @@ for when, epochs in live.items():
 # %% [markdown]
 # The words come first. At the start all slots are alike, and a few words are enough. As soon as slots differ, unused codes are started anew from them and the list fills: at the end perplexity is {{codes.svq_live_perplexity_after:.0f}} (after) and {{codes.svq_live_perplexity_inside:.0f}} (inside) of 32, at errors of {{codes.svq_live_mse_after:.4f}} and {{codes.svq_live_mse_inside:.4f}}.
 # FG-ARI has only begun to rise, {{codes.svq_live_fg_ari_after:.2f}} and {{codes.svq_live_fg_ari_inside:.2f}}: the words are not yet words for objects. A few seconds are too short to call either way the better one. The shipped model had many times as many steps, and on it we can ask again.
-#
+
+# %% [markdown]
 # ## 3 · The trained model
 #
 # **Predict first:** sixteen indices for 64 × 64 × 3 values. What will be lost: edges, colours, whole objects?
@@ -122,12 +122,13 @@ claim("codes.svq_inside_mse", (inside.reconstruction - scenes["image"]).square()
 claim("codes.svq_inside_same", (inside.encoded.codes.indices == out.encoded.codes.indices).float().mean(), above=0.3)
 
 # %% [markdown]
-# Nothing that one can see is lost: the squared error is {{codes.svq_mse:.1g}}. Better than an error is a *reader*. The parser (`metrics.parse`) compares each place with all the pictures that a place can show, and reads the scene back as a list of objects. It reads {{codes.svq_read_right:.0%}} of 100 rebuilt scenes exactly as they are: every kind, colour, size and place.
+# Nothing that one can see is lost: the squared error is {{codes.svq_mse:.1g}}. Better than an error is a reader. The **parser** (`metrics.parse`) compares each place with all the pictures that a place can show, and reads the scene back as a list of objects. It reads {{codes.svq_read_right:.0%}} of 100 rebuilt scenes exactly as they are: every kind, colour, size and place.
 #
-# **Who owns what?** The third column shows, for each place, the slot that it asks most. On the objects this is right: FG-ARI {{codes.svq_fg_ari:.2f}}. Full ARI is only {{codes.svq_full_ari:.2f}}, because the black background (shown pale) is handed to anybody. Do not call it a failure: *black needs no one*. The decoder paints it whoever is asked. These masks are attention, not the weights of a mixture as in notebook 05.
+# **Who owns what?** The third column shows, for each place, the slot that it asks most. On the objects this is right: FG-ARI {{codes.svq_fg_ari:.2f}}. Full ARI is only {{codes.svq_full_ari:.2f}}, because the black background (shown pale) is handed to anybody. Do not call it a failure: *black needs no one*. The decoder paints it whoever is asked. These masks are the attention of the decoder, and not the weights of a mixture as in notebook 05.
 #
 # **After or inside, again.** This model was trained with `quantise="after"`. Switch it to `"inside"` without any training, and the error is {{codes.svq_inside_mse:.1g}}; {{codes.svq_inside_same:.0%}} of all indices stay the same. A good code is so near its slot that the next iteration hardly notices. To this trained model the switch matters little. Whether it matters in *training* is another question: notebook 09 trains both ways.
-#
+
+# %% [markdown]
 # ## 4 · What do sixteen words cost?
 #
 # **Nominal rate:** 4 slots × 4 codebooks × $\log_2 512$ = 144 bits. That is the cost if all codes are equally likely. **Entropy-coded:** a code that is used often gets a short name, and costs $\log_2 1/p$ bits. Its mean is the entropy $H$ (notebook 06).
@@ -160,12 +161,12 @@ claim("codes.svq_alike_max", alike.max(), above=0.05, below=1.001)
 # %% [markdown]
 # The table has {{codes.svq_objects:.0f}} objects; only {{codes.svq_lost:.1%}} have no slot of their own. Entropy-coded, a scene costs {{codes.svq_entropy_bits:.0f}} bits instead of {{codes.svq_nominal_bits:.0f}}, but not {{codes.svq_scene_bits:.1f}}. One slot costs {{codes.svq_slot_bits:.1f}} bits, where an object has {{codes.svq_object_bits:.2f}}. Where does the rest go? Four ways to say too much:
 #
-# - **Synonyms.** Take two objects that are alike in everything. They have the same code in {{codes.svq_alike_min:.1%}} to {{codes.svq_alike_max:.1%}} of the cases, depending on the codebook. What is missing to 100 % is a choice between codes that mean the same: noise, and noise costs bits.
+# - **Synonyms.** Take two objects that are alike in everything. They have the same code in {{codes.svq_alike_min:.1%}} to {{codes.svq_alike_max:.1%}} of the cases, depending on the codebook. What is missing to 100% is a choice between codes that mean the same: noise, and noise costs bits.
 # - **Repetition.** Two codebooks that both know the size both pay for it. Here each code is counted by itself; a prior that knows the other codes would pay less.
 # - **Order.** Slots are a set, but they are written as a list. The order of four slots costs up to $\log_2 4! = 4.6$ bits, and says nothing.
 # - **One slot too many.** Three objects, four slots. Section 5.
 #
-# A codebook uses {{codes.svq_perplexity_min:.0f}} to {{codes.svq_perplexity_max:.0f}} of its 512 codes (perplexity). That is no accident, and no disease. With 512 codes and nothing that charges for them, a codebook fills up with synonyms. Our training sets a price, `rate_weight`: a code is chosen by its distance *plus* weight $\cdot \ln 1/p$, so of two codes that would do, the more frequent one wins, and the other dies out (entropy-constrained quantisation, Chou et al. 1989). Train with `model.rate_weight=0` to see the codebooks fill.
+# A codebook uses {{codes.svq_perplexity_min:.0f}} to {{codes.svq_perplexity_max:.0f}} of its 512 codes (perplexity). That is no accident, and no disease. With 512 codes and nothing that charges for them, a codebook fills up with synonyms. Our training charges the price of notebook 06 (`rate_weight`): of two codes that would do, the more frequent one wins, and the other dies out. Train with `model.rate_weight=0` to see the codebooks fill.
 #
 # ### Exercise: a word has its price
 #
@@ -219,7 +220,8 @@ claim("codes.svq_price_dear_mse", errors[-1], above=5e-3, below=0.1)
 # %% [markdown]
 # From top to bottom. Free words cost {{codes.svq_price_free_bits:.0f}} bits a slot; at the price of the training {{codes.svq_price_bits:.0f}} are enough, and the error stays as small as it was ({{codes.svq_price_free_mse:.0e}} and {{codes.svq_price_mse:.0e}}): what went were synonyms. Only when the price goes on rising do words fall away that mean something: at weight 5 there are {{codes.svq_price_dear_bits:.0f}} bits left, and the error is
 # {{codes.svq_price_dear_mse:.2f}}. It is the curve of notebook 03 again, with rate and distortion, on words.
-#
+
+# %% [markdown]
 # ## 5 · What does each slot say alone?
 #
 # Give the decoder one slot at a time. **Predict first:** what will the fourth slot paint?
@@ -244,10 +246,11 @@ claim("codes.svq_spare_twin", (alone["present"] & (alone["states"] == truth)).an
 
 # %% [markdown]
 # In each column the slots show one object each, and one slot is left over. There is nothing for it to say, but it must take four codes from its lists like the others. In {{codes.svq_spare:.0%}} of the scenes there is such a **spare slot**: leave it out, and the parser reads the same scene.
-# Two things can become of it. It may *repeat* an object that another slot has: the ties of notebook 05, with nothing in the loss that objects. Or it finds words for *silence*: the same four codes in scene after scene, to which the decoder does not listen (look for them in the figure of section 3). In this model a spare slot that is alone paints an object of its scene in {{codes.svq_spare_twin:.0%}} of the cases; in the others it paints nothing, or a shadow.
+# Two things can become of it. It may *repeat* an object that another slot has: the ties of notebook 05, with nothing in the loss that objects. Or it finds words for *silence*: the same phrase in scene after scene, to which the decoder does not listen (look for them in the figure of section 3). In this model a spare slot that is alone paints an object of its scene in {{codes.svq_spare_twin:.0%}} of the cases; in the others it paints nothing, or a shadow.
 #
 # A slot alone may also paint a pale ghost beside its object. In training the decoder never met a slot alone: it has learned who paints which place by weighing slots *against each other*.
-#
+
+# %% [markdown]
 # ## 6 · What does a codebook know?
 #
 # Draw an object at random. Somebody tells you its code $C$ in one codebook. How much do you now know about its colour $F$? The answer in bits is the **mutual information**
@@ -281,7 +284,7 @@ def my_information(codes, values):
 check.information(my_information)
 
 # %% [markdown]
-# **A trap.** Counts lie. With few objects, each code has been seen with few colours only, and seems to know them. So three precautions: more than 20 000 objects, a correction of the entropies for the number of filled bins (Miller & Madow 1955), and beside the result the same with the *codes shuffled* among the objects, where the truth is 0.
+# **A trap.** With few objects, each code has been seen with few colours only, and seems to know them: counts make the information too large. So three precautions: more than 20 000 objects, a correction of the entropies for the number of filled bins (Miller & Madow 1955), and beside the result the same with the *codes shuffled* among the objects, where the truth is 0.
 #
 # **Predict first:** will each factor have a codebook of its own?
 
@@ -305,11 +308,12 @@ claim("codes.svq_shuffled", knows["shuffled"].abs().max(), below=0.05)
 # %% [markdown]
 # A number is the share of the factor's entropy. Read the columns. The codebook that knows most about the size has {{codes.svq_knows_size:.0%}} of its entropy; for the kind it is {{codes.svq_knows_kind:.0%}}, for the row {{codes.svq_knows_row:.0%}}, for the column {{codes.svq_knows_column:.0%}}, for the colour {{codes.svq_knows_colour:.0%}}. Shuffled codes know at most {{codes.svq_shuffled:.1%}}. Nobody told the model that there are such things as a size or a row.
 #
-# But it is not one factor, one codebook. Of size, colour and kind the *second-best* codebook still has at least {{codes.svq_knows_twice:.0%}}: knowledge is written down more than once. And where no codebook has all of it, it is shared out: one code leaves a few colours open, and another settles which. Which codebook knows what changes from training to training. (The paper has more and smaller blocks and updates each on its own, `update="blocks"`, to part the factors better.)
-#
+# But it is not one factor, one codebook. Of size, colour and kind the *second-best* codebook still has at least {{codes.svq_knows_twice:.0%}}: knowledge is written down more than once. And where no codebook has all of it, it is shared out: one code leaves a few colours open, and another settles which. Which codebook knows what changes from training to training. (The paper calls the parts of a slot *blocks*. It has more and smaller ones and updates each on its own, `update="blocks"`, to part the factors better.)
+
+# %% [markdown]
 # ## 7 · Change a code, change the object
 #
-# Now the explorer. For each code it knows the fewest values that 80 % of its objects have: a code may say "red, upper row", or "red/pink circle" if it leaves two colours open. The `code` slider stops at what the codes of this codebook say, in order; where two codes say the same, `synonym` chooses between them, and with this model it does not even appear. **Predict first:** put a code that says another colour into the codebook that knows the colour best. Will the object take the new colour?
+# Now the explorer. For each code it knows the fewest values that 80% of its objects have: a code may say "red, upper row", or "red/pink circle" if it leaves two colours open. The `code` slider stops at what the codes of this codebook say, in order; where two codes say the same, `synonym` chooses between them, and with this model it does not even appear. **Predict first:** put a code that says another colour into the codebook that knows the colour best. Will the object take the new colour?
 #
 # Then try the other codebooks, and leave out the spare slot. (By hand: `explorer.codebook.value = 2`.)
 
@@ -393,10 +397,11 @@ claim("codes.svq_edit_place_kept", kept["place"][4], above=0.3)
 
 # %% [markdown]
 # With the one best informed code {{codes.svq_edit_colour_one:.0%}} of the colour edits come out right, and no factor does better than {{codes.svq_edit_one:.0%}}, although there are codebooks that *know* {{codes.svq_knows_best:.0%}} of a factor. With two it is {{codes.svq_edit_colour_two:.0%}} for the colour. With all four codes the object *is* the donor, and at least {{codes.svq_edit_all:.0%}} of the edits are right for every factor.
-# So here is the lesson of the heat map, in two sentences. **Mutual information says what a listener can learn from a code. It does not say what the decoder listens to**: the decoder hears all four codes and believes them together.
+# So the heat map has a limit. **Mutual information says what a listener can learn from a code. It does not say what the decoder listens to**: the decoder hears all four codes and believes them together.
 #
-# The figure is made without the spare slot. Without it, {{codes.svq_edit_place:.0%}} of the moves to another place are right with all four codes; if it is kept, {{codes.svq_edit_place_kept:.0%}}. A spare slot that repeats the object would leave a twin behind.
-#
+# The figure is made without the spare slot. Without it, {{codes.svq_edit_place:.0%}} of the moves to another place are right with all four codes; if it is kept, {{codes.svq_edit_place_kept:.0%}}. A spare slot that repeats the object leaves a double behind.
+
+# %% [markdown]
 # ## 8 · Patches at the same bits
 #
 # The **patch VQ-VAE** (van den Oord et al. 2017) is the same model without objects: convolutions down to 4 × 4 patches of 16 × 16 pixels, one of 512 codes for each, the same decoder. 16 × 9 = 144 bits: the same nominal rate, and the same training. **Predict first:** which of the two rebuilds better?
@@ -438,9 +443,9 @@ claim("codes.patch_one_code_lost", after["patches"]["not readable"], above=-1e-9
 # %% [markdown]
 # **Rebuilding.** The patches have a squared error of {{codes.patch_mse:.1g}} against {{codes.svq_mse:.1g}}, and {{codes.patch_read_right:.0%}} of their pictures are read rightly, against {{codes.svq_read_right:.0%}}. Entropy-coded they cost {{codes.patch_entropy_bits:.0f}} bits, SVQ {{codes.svq_entropy_bits:.0f}}: most patches are black, and what is frequent is cheap. **For rebuilding nobody needs objects.** A patch always knows its place, no slot must first be found for it, and none is left over.
 #
-# **One code changed** (in scenes that both models rebuild rightly). SVQ: {{codes.svq_one_code_nothing:.0%}} nothing, {{codes.svq_one_code_object:.0%}} one object becomes another, comes, goes or moves, {{codes.svq_one_code_lost:.0%}} not readable. Patches: {{codes.patch_one_code_nothing:.0%}}, {{codes.patch_one_code_object:.0%}} and {{codes.patch_one_code_lost:.0%}}. Not even here are objects ahead: the words of a slot contradict one another as soon as one of them changes. And look at the last row: one patch code can put in a whole object. The convolutions before a code see 91 × 91 pixels, more than the picture, and the decoder asks all patches at once. "Patch" says where a code sits, not what it may say.
+# **One code changed** (in scenes that both models rebuild rightly). With SVQ nothing changes in {{codes.svq_one_code_nothing:.0%}} of the scenes, one object becomes another, comes, goes or moves in {{codes.svq_one_code_object:.0%}}, and {{codes.svq_one_code_lost:.0%}} can no longer be read; in the rest several objects change. With patches the three are {{codes.patch_one_code_nothing:.0%}}, {{codes.patch_one_code_object:.0%}} and {{codes.patch_one_code_lost:.0%}}. Not even here are objects ahead: the words of a slot contradict one another as soon as one of them changes. And look at the last row: one patch code can put in a whole object. The convolutions before a code see 91 × 91 pixels, more than the picture, and the decoder asks all patches at once. "Patch" says where a code sits, not what it may say.
 #
-# So what *do* codes of objects keep? An object is made of several codes in either model. Exchange **all** codes of an object. In SVQ these are the four of its slot. With patches they are the codes of all patches on which the object lies, taken from a scene in which the donor stands at the same place. Again 60 edits of each sort, again judged by the parser. **Predict first.**
+# So what *do* codes of objects keep? An object is made of several codes in either model. Exchange **all** codes of an object. In SVQ these are the four of its slot. With patches they are the codes of all patches on which the object lies, taken from a scene in which the donor stands at the same place. Again 60 edits of each sort, again judged by the parser. **Predict first:** which share is right with slots, and which with patches?
 
 # %%
 from course_lib.codes.editing import edited_right, exchange_patches
@@ -463,7 +468,8 @@ claim("codes.patch_exchange", max(whole["patches"]), above=-1e-9, below=min(whol
 # With slots at least {{codes.svq_edit_all:.0%}} of the edits are right, with patches at most {{codes.patch_exchange:.0%}}. An object lies on {{codes.patch_per_object:.1f}} patches on average and shares them with its neighbours: take its patches from another scene, and what they say about *that* scene's objects comes along. A move to another place is no exchange at all for patches, since the grid cuts the object differently there.
 #
 # A patch's codes speak of a *region* and of whatever is in it. A slot's codes speak of one *thing*, wherever it is. This is what codes of patches lose: not the pixels, but which codes belong to one thing, and where the next begins. Whether it also helps to *tell* new scenes is the question of notebook 08.
-#
+
+# %% [markdown]
 # ## 9 · Failure gallery
 #
 # Four failures of the trained model, each by one switch.
@@ -484,7 +490,7 @@ with torch.no_grad():
     drawn = model.paint(model.quantizer.lookup(torch.stack(column, 2)))
 gallery = [
     failure("Two slots for three objects", "Two objects share a slot, and four words cannot name two things.", scenes, two.masks, two.reconstruction, which=1),
-    failure("One iteration", "The worst of 100 scenes. The slots have not settled who takes what, and the words are for mixtures.",
+    failure("One iteration", "The worst of 100 scenes. Each object has an owner, so FG-ARI sees no fault. But no slot has settled yet, and the words name a wrong colour.",
             scenes, once.masks, once.reconstruction, which=int((once.reconstruction - scenes["image"]).square().mean((1, 2, 3)).argmax())),
     failure("Six codes in each codebook", "The objects are found, but there is no word for what they are: the nearest one is said.", scenes, poor.masks, poor.reconstruction, which=1),
     failure("Words by chance", "Each code is drawn from its own codebook, as often as it is used, without regard to the others. The words do not agree.",
@@ -504,14 +510,17 @@ claim("codes.svq_chance_right", judge(drawn[0].clamp(0, 1), world)["right"].floa
 # %% [markdown]
 # With two slots {{codes.svq_two_slots_right:.0%}} of the scenes are read rightly; after one iteration {{codes.svq_once_right:.0%}}; with six codes in each codebook {{codes.svq_six_codes_right:.0%}}, although FG-ARI is still {{codes.svq_six_codes_fg_ari:.2f}}: FG-ARI asks *who*, not *what*. In the last row nobody asked for a certain scene, so we ask only whether the picture is a scene of this world at all, three whole objects of three colours:
 # {{codes.svq_chance_right:.0%}} are. Each word by itself is a good one. What is missing is the grammar: which words go together, within a slot and between slots. Learning it is the subject of notebook 08.
-#
+
+# %% [markdown]
 # ## What you found
 #
 # - Four codes for each of four slots rebuild a scene of the rule world almost without loss: MSE {{codes.svq_mse:.1g}}, and {{codes.svq_read_right:.0%}} of the scenes are read back exactly.
-# - They cost {{codes.svq_nominal_bits:.0f}} bits nominal and {{codes.svq_entropy_bits:.0f}} entropy-coded; the scene has {{codes.svq_scene_bits:.2f}}. The rest is synonyms, repetition, order, and a fourth slot with nothing to say.
+# - They cost {{codes.svq_nominal_bits:.0f}} bits nominal and {{codes.svq_entropy_bits:.0f}} entropy-coded; the scene needs {{codes.svq_scene_bits:.2f}}. The rest is synonyms, repetition, order, and a fourth slot with nothing to say.
 # - Codebooks come to know factors that nobody named: {{codes.svq_knows_size:.0%}} of the size's entropy, {{codes.svq_knows_colour:.0%}} of the colour's. But factors are known more than once, and mixed.
 # - Knowing is not saying: one exchanged code gives the right colour in {{codes.svq_edit_colour_one:.0%}} of the cases, two in {{codes.svq_edit_colour_two:.0%}}, all four codes the right object in at least {{codes.svq_edit_all:.0%}}.
 # - For rebuilding, patches at the same nominal bits do as well: MSE {{codes.patch_mse:.1g}} against {{codes.svq_mse:.1g}}. But exchange all codes of an object, and at most {{codes.patch_exchange:.0%}} of such edits are right with patches, at least {{codes.svq_edit_all:.0%}} with slots. **What codes of objects keep is the object**: one thing that can be changed without the others.
 #
-# **References.** Y.-F. Wu, M. Lee & S. Ahn, *Neural Language of Thought Models* (ICLR 2024, arXiv 2402.01203), sec. 3.1 (semantic vector quantisation, inside the iterations, block by block); the seed of this part names it by its earlier title, *Structured World Modeling via Semantic Vector Quantization*. A. van den Oord et al., *Neural Discrete Representation Learning* (2017), sec. 3 and appendix A.1.
+# You can change a scene word by word. Notebook 08 leaves the choice of the words to a machine: does it find out which words go together?
+#
+# **References.** Y.-F. Wu, M. Lee & S. Ahn, *Neural Language of Thought Models* (ICLR 2024, arXiv 2402.01203), sec. 3.1 (semantic vector quantisation, inside the iterations, block by block); its earlier title was *Structured World Modeling via Semantic Vector Quantization*. A. van den Oord et al., *Neural Discrete Representation Learning* (2017), sec. 3 and appendix A.1.
 # F. Locatello et al., *Object-Centric Learning with Slot Attention* (2020), sec. 2.1. G. Singh, F. Deng & S. Ahn, *Illiterate DALL-E Learns to Compose* (SLATE, ICLR 2022), sec. 3: a transformer that decodes slots. G. Singh, Y. Kim & S. Ahn, *Neural Systematic Binder* (ICLR 2023): blocks of a slot. H. Jégou et al., *Product Quantization* (2011), sec. II. P. Chou, T. Lookabaugh & R. Gray, *Entropy-Constrained Vector Quantization* (1989). G. Miller, *Note on the Bias of Information Estimates* (1955).

@@ -8,16 +8,16 @@
 # - count the entropy of a world, and read the likelihood of a model against it;
 # - explain how a causal transformer writes a scene code after code, and train one;
 # - sample with temperature and top-k, and say what each of them does to a scene;
-# - judge generated scenes by machine: accuracy with an interval, against chance, against baselines, with copies counted.
+# - judge generated scenes by machine: accuracy with an interval, against chance and baselines, with copies counted.
 #
-# *Measured: {{minutes.08_codes_to_scenes:.1f}} minutes on two CPU cores. Builds on: notebooks 06 and 07.*
+# *Measured: {{minutes.08_codes_to_scenes:.1f}} minutes on two CPU cores. Yours: two sittings of 45 minutes, exercises included; pause after section 5. Builds on: notebooks 06 and 07.*
 
 # %% [markdown]
 # ## 1 · A world that can be counted
 #
-# Notebook 07 turned scenes into codes: 4 slots with 4 codes each, every code one of 512. Now we go the other way. A **prior** is a model of which codes occur together; draw codes from it, let the decoder paint them, and there is a scene that nobody drew.
+# Notebook 07 turned scenes into words: 4 slots with a phrase of 4 words each, every word one of 512 codes. Now we go the other way. A **prior** is a model of which codes occur together; draw codes from it, let the decoder paint them, and there is a scene that nobody drew.
 #
-# Is it a good one? For photographs people look at pictures and guess. We need not guess, because we know the **rule world** completely: three objects on a grid of 3 × 3 places, each a circle, square or triangle, in one of 8 colours, small or large. The rule: **all three colours are different**. No model is told any of this.
+# Is it a good one? For photographs people look at pictures and guess. We need not guess, because we know the **rule world** of notebook 07 completely: three objects on a grid of 3 × 3 places, each a circle, square or triangle, in one of 8 colours, small or large. The rule: **all three colours are different**. A scene that obeys it is **lawful**. No model is told any of this.
 
 # %%
 import torch
@@ -34,12 +34,12 @@ verdict_sheet(true[:12], judge(true[:12], held_out))
 # %% [markdown]
 # Twelve true scenes. The words above them come from a judge that reads pictures; we meet it in section 5.
 #
-# How many such scenes are there? A scene is a *set* of objects: no object is the first one. If all scenes are equally likely, as here, the **entropy** of the world is the logarithm of their number: what one scene is worth, in nats ($\ln$) or bits ($\log_2$; one bit is $\ln 2 = 0.69$ nats).
+# How many such scenes are there? Notebook 07 stated their bits; now count them, for any world of this sort. A scene is a *set* of objects: no object is the first one. If all scenes are equally likely, as here, the **entropy** of the world is the logarithm of their number: what one scene is worth, in nats ($\ln$) or bits ($\log_2$).
 #
 # ### Exercise: count the scenes
 #
-# **Difficulty: easy. Time: 10 minutes.** Write `my_count(places, objects, colours, looks)`: the number of scenes with `objects` objects on different places, in different colours, each with one of `looks` looks (kind and size together). `math.comb(n, k)` counts choices of $k$ things out of $n$, `math.perm(n, k)` counts choices with an order.
-# **Predict first**: thousands, millions, or billions? The target: the number of the rule world, with 9 places, 3 objects, 8 colours and 3 · 2 looks, is a little above $6 \cdot 10^6$.
+# **Difficulty: easy. Time: 10 minutes.** Write `my_count(places, objects, colours, looks)`: the number of scenes with `objects` objects on different places, in different colours, each with one of `looks` looks (kind and size together). `math.comb(n, k)` counts choices of $k$ out of $n$, `math.perm(n, k)` counts choices with an order.
+# **Predict first:** thousands, millions, or billions? The target: the number of the rule world, with 9 places, 3 objects, 8 colours and 3 · 2 looks, is a little above $6 \cdot 10^6$.
 
 # %%
 import math
@@ -77,7 +77,7 @@ claim("codes.lawful_by_chance", world.lawful_by_chance, above=0.656, below=0.657
 #
 # So one network is enough that reads a beginning and gives a probability to every possible next code. It is trained by the mean **NLL** (negative log-likelihood) of true scenes, and it generates by drawing $c_1$, then $c_2$ given $c_1$, and so on: it is **autoregressive**.
 #
-# Our network is a small **causal transformer**: 6 blocks of attention, in which position $i$ looks at positions up to $i$ and never ahead, so all 16 predictions can be trained at once. An input says which code came last, and which place (slot, codebook) is to be told next.
+# Our network is a small **causal transformer**: 6 blocks of attention, in which position $i$ looks at positions up to $i$ and never ahead, so all 16 predictions can be trained at once. An input says which code came last, and which position (slot, codebook) is to be told next.
 #
 # **The position decides the codebook.** Code 7 of codebook 1 and code 7 of codebook 2 have nothing in common. With one list of all 2048 codes, the logits of the 1536 foreign ones would have to be masked with $-\infty$. Ours has a table and an output head *for each codebook*: at a position there are 512 logits and nothing to mask.
 
@@ -107,7 +107,7 @@ claim("codes.nominal_nats", Prior().nll(codes).mean().detach(), above=99.8, belo
 #
 # $$\text{NLL} = H + \mathrm{KL}(p \,\|\, q) \;\ge\; H = 15.62 \text{ nats}.$$
 #
-# **Predict first.** 8000 scenes are learned, about an eighth of a percent of all scenes. Does a small transformer find out in four epochs that colours never repeat? And at which of the 12 positions will it spend most?
+# **Predict first:** 8000 scenes are learned, about an eighth of a percent of all scenes. Does a small transformer find out in four epochs that colours never repeat? And at which of the 12 positions will it spend most?
 
 # %%
 from course_lib.codes.factor_codes import FACTORS, factor_codes, factor_lawful, position_entropies
@@ -145,7 +145,7 @@ positions_figure(spent, FACTORS, position_entropies(world).float(), math.log(9),
 #
 # $$\boxed{\;\text{share of lawful scenes} \;\ge\; e^{-(\text{NLL} - H)}\;}$$
 #
-# Here that guarantees {{codes.factor_bound:.1%}}; of 2000 generated scenes {{codes.factor_right:.1%}} are lawful. A likelihood close enough to the entropy *is* a promise about what is generated. The machine can look the rule up, too. Here is what it holds of the third object's colour after two others (× is a colour that is taken):
+# Here that guarantees {{codes.factor_bound:.1%}}; of 2000 generated scenes {{codes.factor_right:.1%}} are lawful. A likelihood close enough to the entropy *is* a promise about what is generated. We can also look the rule up in the network. Here is what it expects of the third object's colour after two others (× is a colour that is taken):
 
 # %%
 from course_lib.codes.figures_generation import choices_figure
@@ -159,8 +159,9 @@ claim("codes.factor_taken", next_colour.gather(1, taken).sum(1).mean(), below=0.
 choices_figure(next_colour[:5], names, taken[:5].tolist(), [f"after {names[a]}, {names[b]}" for a, b in taken[:5].tolist()])
 
 # %% [markdown]
-# Both taken colours together get {{codes.factor_taken:.3f}} on average; a machine without the rule would give them 0.25. Nobody told it that colours differ. It saw 8000 lists of numbers in which they do.
-#
+# Both taken colours together get {{codes.factor_taken:.3f}} on average; a network without the rule would give them 0.25. Nobody told it that colours differ. It saw 8000 lists of numbers in which they do.
+
+# %% [markdown]
 # ## 3 · Who comes first? The price of an order
 #
 # Slots are a set, a sequence has an order, so somebody must choose. **Canonical**: the objects as a page is read, and before them the slot that has none, if there is one. **Random**: shuffled anew for every scene. **Predict first:** the same world, the same network, but objects in random order. What does the NLL rise to?
@@ -179,11 +180,12 @@ claim("codes.price_of_order", in_disorder - in_order, above=1.0 if fast() else 1
 nll_figure({"reading order": in_order, "random order": in_disorder}, world.entropy, {"with ln 3! for the order": world.entropy + math.log(6)})
 
 # %% [markdown]
-# {{codes.price_of_order:.2f}} nats more, and we can say exactly what they buy: nothing. There are $3! = 6$ orders of three objects, all equally likely, and a sequence must say which one it is: $\ln 3! = 1.79$ nats. With the four slots of our codes it is up to $\ln 4! = 3.18$ nats. A canonical order makes them free, if it can be read off the slots reliably.
-#
+# {{codes.price_of_order:.2f}} nats more, and we can say exactly what they buy: nothing. There are $3! = 6$ orders of three objects, all equally likely, and a sequence must say which one it is: $\ln 3! = 1.79$ nats. With the four slots of our codes it is up to $\ln 4! = 3.18$ nats. A canonical order saves them, if it can be read off the slots reliably.
+
+# %% [markdown]
 # ## 4 · The codes of pictures
 #
-# Now the real thing: codes that a model invented. We take the SVQ of notebook 07, encode scenes, sort the slots by their attention, and load the shipped prior over these codes. Beside it stands a baseline that only *counts*: how often each code occurs at each position, all codes **independent** of one another.
+# Now the real thing: codes that a model invented. We take the SVQ of notebook 07, encode scenes, sort the slots by the place of their attention, and load the shipped prior over these codes. Beside it stands a baseline that only *counts*: how often each code occurs at each position, all codes **independent** of one another.
 
 # %%
 from course_lib.codes.generation import encode_scenes, paint_codes
@@ -213,13 +215,13 @@ positions_figure(spent, [str(m + 1) for m in range(prior.codebooks)], ceiling=ma
 
 # %% [markdown]
 # Of {{codes.nominal_nats:.0f}} nats the transformer needs {{codes.prior_nats:.1f}} ({{codes.prior_bits:.0f}} bits): most of the room in 16 codes is never used, since codes know of each other. Counting alone needs {{codes.independent_nats:.1f}}.
-# The bars (four codebooks in each slot) say where the nats go. Three objects need three slots; the fourth finds nothing that is its own, and the canonical order puts it first. It has nearly always the same word, and costs {{codes.spare_nats:.1f}} nats. An object costs {{codes.object_nats:.1f}}: its first codebook {{codes.first_book_nats:.1f}} of $\ln 512 = 6.2$, its last {{codes.last_book_nats:.2f}}, since after three codes the fourth is mostly settled.
+# The bars (four codebooks in each slot) say where the nats go. Three objects need three slots; the fourth is the spare slot of notebook 07, and the canonical order puts it first. It has nearly always the same phrase, and costs {{codes.spare_nats:.1f}} nats. An object costs {{codes.object_nats:.1f}}: its first codebook {{codes.first_book_nats:.1f}} of $\ln 512 = 6.2$, its last {{codes.last_book_nats:.2f}}, since after three words the fourth is mostly settled.
 #
 # But the entropy of the world is {{codes.world_nats:.2f}}. What are the other nats for? Let $S$ be the scene and $C$ its codes. Both sides of the following are the entropy of the pair $(S, C)$, minus $H(S \mid C)$:
 #
 # $$H(C) = \underbrace{H(S)}_{\text{the scene}} + \underbrace{H(C \mid S)}_{\text{synonyms, order}} - \underbrace{H(S \mid C)}_{\text{what codes lose}}, \qquad \text{NLL} = H(C) + \mathrm{KL}.$$
 #
-# - **Synonyms push it up.** One scene can be spelled in many ways: 512 codes for a handful of properties leave many codes for the same thing, and slots start at random. (There would be far more, had training not put a price on rare codes, see section 4 of notebook 07.) Whatever order the slots are told in must be told, too.
+# - **Synonyms push it up.** One scene can be spelled in many ways: 512 codes for a handful of properties leave many codes for the same thing, and slots start at random. (There would be far more if training had not put a price on rare codes, see section 4 of notebook 07.) Whatever order the slots are told in must be told, too.
 # - **Loss pulls it down.** Codes that forget the sizes, say, would save $3 \ln 2 = 2.08$ nats, and could end *below* 15.62.
 # - **What is not learned** (KL) pushes it up.
 #
@@ -247,7 +249,7 @@ claim("codes.shuffled_surplus", measure_nll(prior, disorder)["nll"] - measure_nl
 
 # %% [markdown]
 # In {{codes.same_scene_again:.0%}} of the scenes; of single codes {{codes.same_code_again:.0%}} agree. Without sorting it would be {{codes.same_scene_unsorted:.0%}} of the scenes: most of the disagreement between two spellings is order, and a canonical order takes it away.
-# What remains is mostly the spare slot. Look at the words of a scene as a set: in {{codes.same_three_again:.0%}} of the scenes at least three of the four words come again. In {{codes.spare_word:.0%}} the spare slot has one and the same word; in the others it took a share of some object, and word and order may change with the share. So of true synonyms, two words for one object, few are left.
+# What remains is mostly the spare slot. Look at the phrases of a scene as a set: in {{codes.same_three_again:.0%}} of the scenes at least three of the four come again. In {{codes.spare_word:.0%}} the spare slot has one and the same phrase; in the others it took a share of some object, and phrase and order may change with the share. So of true synonyms, two phrases for one object, few are left.
 #
 # And next to nothing is lost: painted from its codes and read back, {{codes.read_back:.1%}} of 200 scenes are exactly the scene that went in.
 #
@@ -256,7 +258,7 @@ claim("codes.shuffled_surplus", measure_nll(prior, disorder)["nll"] - measure_nl
 # %% [markdown]
 # ## 5 · A judge that reads pictures
 #
-# To judge thousands of scenes we need a machine, and we must know when to believe it. Ours compares each of the nine places with all 49 things that a place can show (empty, or 3 kinds × 8 colours × 2 sizes), also a pixel off and a little blurred. It demands two things of every place: a small **error**, and a **margin**, the best reading must be clearly better than any other. Otherwise the picture is **unparsable**, and counts as wrong.
+# To judge thousands of scenes we need a machine, and we must know when to believe it. Our **judge** is the parser of notebook 07 with a verdict. It compares each of the nine places with all 49 pictures that a place can show (empty, or 3 kinds × 8 colours × 2 sizes), also a pixel off and a little blurred. It demands two things of every place: a small **error**, and a **margin**: the best reading must be clearly better than any other. Otherwise the picture is **unparsable**, and counts as wrong. Right is what can be read and is lawful.
 #
 # **Predict first:** which of these will it refuse: a scene moved by one pixel, blurred, with colours half way between two, with an object missing?
 
@@ -287,7 +289,7 @@ claim("codes.judge_no_rule", verdicts["without the rule"]["right"], above=0.5, b
 # Of 200 true scenes the judge accepts {{codes.judge_true:.1%}} and reads {{codes.judge_states:.1%}} without a single mistake. It forgives a pixel ({{codes.judge_moved:.0%}}) and a blur ({{codes.judge_blurred:.0%}}), since a decoder is never perfect. It does not forgive doubt: of the mixed colours it accepts {{codes.judge_half_way:.0%}}.
 # A missing object is a wrong number ({{codes.judge_missing:.0%}}), and in a world without the rule {{codes.judge_no_rule:.0%}} of 200 scenes are right by luck, where the chance line says {{codes.lawful_by_chance:.0%}}.
 #
-# Check your instrument before you measure. An evaluation that has never refused anything is none.
+# Check your instrument before you measure. A judge that has never refused anything has judged nothing.
 
 # %% [markdown]
 # ## 6 · Generating
@@ -351,7 +353,7 @@ verdict_sheet(twelve, judge(twelve, world))
 # - **Patches, transformer**: the patch VQ-VAE of notebook 07, 16 codes of 512 as well, but a code belongs to a *place* of the picture and not to an object; over its codes the same transformer, with the same training.
 # - **Patches, independent codes.**
 #
-# **Generation accuracy** is the share of pictures that the judge can read *and* that obey the rule. **Predict first** the four numbers, beside the chance line of {{codes.lawful_by_chance:.0%}}.
+# **Generation accuracy** is the share of pictures that are right. **Predict first** the four numbers, beside the chance line of {{codes.lawful_by_chance:.0%}}.
 
 # %%
 from course_lib.codes.figures_generation import accuracy_figure
@@ -392,9 +394,9 @@ claim("codes.patch_promise", math.exp(world.entropy - patch_nats), above=0.2)
 claim("codes.rule_kept", best["right"] / (best["right"] + best["same_colour"]), above=world.lawful_by_chance)
 
 # %% [markdown]
-# {{codes.svq_right:.0%}} of 500 scenes are right (95 % interval {{codes.svq_right_low:.0%}} to {{codes.svq_right_high:.0%}}). With independent codes it is {{codes.svq_independent_right:.0%}}: mostly not even objects come out, since the codes of *one* slot must fit together before anything can be painted. The patch model with the same prior reaches {{codes.vqvae_right:.0%}}, and {{codes.vqvae_independent_right:.0%}} without it.
+# {{codes.svq_right:.0%}} of 500 scenes are right (95% interval {{codes.svq_right_low:.0%}} to {{codes.svq_right_high:.0%}}). With independent codes it is {{codes.svq_independent_right:.0%}}: mostly not even objects come out, since the codes of *one* slot must fit together before anything can be painted. The patch model with the same prior reaches {{codes.vqvae_right:.0%}}, and {{codes.vqvae_independent_right:.0%}} without it.
 #
-# The right half of the figure says *what* goes wrong. With SVQ {{codes.svq_unparsable:.0%}} of the pictures cannot be read and {{codes.svq_same_colour:.0%}} have two objects of one colour; with patches it is {{codes.vqvae_unparsable:.0%}} and {{codes.vqvae_same_colour:.0%}}. Beware of the chance line, though: a machine that makes perfect objects and ignores the rule
+# The right half of the figure says *what* goes wrong. With SVQ {{codes.svq_unparsable:.0%}} of the pictures cannot be read and {{codes.svq_same_colour:.0%}} have two objects of one colour; with patches it is {{codes.vqvae_unparsable:.0%}} and {{codes.vqvae_same_colour:.0%}}. But mind the chance line: a machine that makes perfect objects and ignores the rule
 # stands at {{codes.lawful_by_chance:.0%}}. The fair question is: of the scenes with three readable objects, how many keep the rule? With SVQ {{codes.rule_kept:.0%}}. Only what lies above the line has been learned.
 #
 # **Here objects and patches tell scenes equally well**: over 500 scenes their intervals overlap. We had hoped for a lead of the objects, which Wu, Lee & Ahn report for their scenes. The likelihood says what each of them pays for. On patches the prior spends {{codes.patch_nats:.2f}} nats a scene, {{codes.patch_surplus:.2f}} above the entropy; a picture has one spelling and loses nothing, so the bound of section 2 promises {{codes.patch_promise:.0%}}. On slots it spends {{codes.prior_nats:.1f}}; the surplus is less than the {{codes.spare_nats:.1f}} nats of the
@@ -480,13 +482,14 @@ explorer.show()
 explorer.still()
 
 # %% [markdown]
-# With twelve scenes the interval is wide: 8 of 12 right says "somewhere between 39 % and 86 %". That is why the section above took 500.
-#
+# With twelve scenes the interval is wide: 8 of 12 right says "somewhere between 39% and 86%". That is why section 6 took 500.
+
+# %% [markdown]
 # ## 8 · A freer world: Shapes
 #
 # Nine places and two sizes are kind to a codebook. The Shapes of Part II are freer: two to six objects of any size between two bounds, *anywhere*, as long as they stay apart. A code must now round: 512 words are a small number of places, and a picture that comes back is a little off.
 #
-# This SVQ has seven slots. It did not have to find the objects itself: encoder, slot attention and decoder began with the weights of notebook 05 (`experiment=svq dataset.name=shapes slots_of=slots_shapes`), so that only the words were new. Its decoder is Part II's too: every slot paints alone.
+# This SVQ has seven slots. It did not have to find the objects itself: encoder, slot attention and decoder began with the weights of notebook 05 (`experiment=svq dataset.name=shapes slots_of=slots_shapes`), so that only the words were new. Its decoder, too, is that of Part II: every slot paints alone.
 # There is no rule of colours to obey. The question is weaker: **can a picture be read at all?** Every spot must be a circle, a square or a triangle, in one of the eight colours, and there must be two to six of them.
 # **Predict first:** all true pictures can be read. How many of those that went through the codes, and how many generated ones?
 
@@ -530,17 +533,19 @@ claim("codes.shapes_alone_nats", measure_nll(free_alone, free_codes)["nll"], abo
 claim("codes.shapes_error", (made["coded"] - made["drawn"]).square().mean() / made["drawn"].var(), above=0.02, below=0.4)
 
 # %% [markdown]
-# "Right" stands here for "can be read". Read from above: {{codes.shapes_true:.0%}} of the true pictures, {{codes.shapes_coded:.0%}} of those that went through the codes, {{codes.shapes_right:.0%}} of the generated ones (at least {{codes.shapes_right_low:.0%}} by the interval), {{codes.shapes_cooler:.0%}} if they are drawn cooler, and {{codes.shapes_alone:.0%}} with independent codes.
+# In this figure "right" means "can be read". From top to bottom: {{codes.shapes_true:.0%}} of the true pictures, {{codes.shapes_coded:.0%}} of those that went through the codes, {{codes.shapes_right:.0%}} of the generated ones (at least {{codes.shapes_right_low:.0%}} by the interval), {{codes.shapes_cooler:.0%}} if they are drawn cooler, and {{codes.shapes_alone:.0%}} with independent codes.
 #
 # So the codes themselves lose something now: {{codes.shapes_error:.0%}} of the variance, mostly at rims, in the sizes, and in a yellow that becomes orange.
-# What is wrong with the generated ones? {{codes.shapes_no_outline:.0%}} of those that cannot be read have a spot without a clear outline, {{codes.shapes_no_colour:.0%}} one without a clear colour. Much of it is company: in {{codes.shapes_crowded:.0%}} of the generated pictures two objects touch, which in true ones they never do, and two spots become one. Of the pictures where nothing touches {{codes.shapes_right_apart:.0%}} can be read. "Apart from one another" is a rule after all, and a hard one for codes: a place is spread over four words, and whether two places collide must be learned for every pair of them.
+#
+# What is wrong with the generated ones? {{codes.shapes_no_outline:.0%}} of those that cannot be read have a spot without a clear outline, {{codes.shapes_no_colour:.0%}} one without a clear colour. Much of it comes from touching: in {{codes.shapes_crowded:.0%}} of the generated pictures two objects touch, which in true ones they never do, and two spots become one. Of the pictures where nothing touches, {{codes.shapes_right_apart:.0%}} can be read. "Apart from one another" is a rule after all, and a hard one for codes: a place is spread over four words, and whether two places collide must be learned for every pair of them.
+#
 # The prior needs {{codes.shapes_nats:.0f}} nats for a scene, independent codes {{codes.shapes_alone_nats:.0f}}.
 #
-# It is also a small training, 20,000 scenes and three layers. More of both is the first thing to try: `experiment=svq_prior dataset.name=shapes order=codes weights=svq_shapes`.
+# It is also a small training, 20 000 scenes and three layers. More of both is the first thing to try: `experiment=svq_prior dataset.name=shapes order=codes weights=svq_shapes`.
 #
 # ### Freer still: Multi-dSprites
 #
-# Squares, ellipses and hearts of *any* colour, turned by any angle, and one in front of another. This SVQ has six slots, so 24 words tell a scene; slots and decoder are Part II's again (`slots_of=slots_multi_dsprites`). **Predict first:** a word can say place, colour, size, shape and angle. Which of them will the codes give up?
+# Squares, ellipses and hearts of *any* colour, turned by any angle, and one in front of another. This SVQ has six slots, so 24 words tell a scene; slots and decoder are again those of Part II (`slots_of=slots_multi_dsprites`). **Predict first:** words can say place, colour, size, shape and angle. Which of them will the codes give up?
 
 # %%
 from course_lib.codes.figures_codes import versus_figure
@@ -569,10 +574,11 @@ claim("codes.sprites_nats", measure_nll(sprites_prior, sprites_codes)["nll"], ab
 claim("codes.sprites_alone_nats", measure_nll(sprites_alone, sprites_codes)["nll"], above=100)
 
 # %% [markdown]
-# The shape. Squares and hearts come back as round spots: {{codes.sprites_error:.0%}} of the variance is lost, and {{codes.sprites_rim_error:.0%}} of that error lies within two pixels of a rim, on {{codes.sprites_rim:.0%}} of the picture. Places and number of the objects stay, and most of the colour: {{codes.sprites_colour:.0%}} of what differs in colour from object to object is kept. That is what the squared error asks for: a colour fills a whole object, a corner is a few pixels.
+# They give up the shape. Squares and hearts come back as round spots: {{codes.sprites_error:.0%}} of the variance is lost, and {{codes.sprites_rim_error:.0%}} of that error lies within two pixels of a rim, on {{codes.sprites_rim:.0%}} of the picture. Places and number of the objects stay, and most of the colour: {{codes.sprites_colour:.0%}} of what differs in colour from object to object is kept. That is what the squared error asks for: a colour fills a whole object, a corner is a few pixels.
 #
-# A scene costs {{codes.sprites_nats:.0f}} nats, {{codes.sprites_alone_nats:.0f}} with independent codes. We cannot say how many of the generated scenes are right, since this world has no rule and its shapes hide one another; look at the third row and say where you would draw the line. A world that cannot be counted cannot judge. That is why this course built one that can.
-#
+# A scene costs {{codes.sprites_nats:.0f}} nats, {{codes.sprites_alone_nats:.0f}} with independent codes. We cannot say how many of the generated scenes are right, since this world has no rule and its shapes hide one another; look at the third row and say where you would draw the line. A world that cannot be counted gives no verdict. That is why this part has one that can.
+
+# %% [markdown]
 # ## 9 · Failure gallery
 #
 # Four ways to fail, each by one switch. The last one is the most instructive, and it takes a few seconds to make: a prior that learns only **256 scenes**, for 72 epochs. We take the exact case of section 2, so its scenes can be drawn without a decoder.
@@ -625,7 +631,8 @@ except BadInput as refused:
 
 # %% [markdown]
 # That the shapes agree is checked; that the *weights* belong together cannot be seen from shapes. Two SVQs that differ in their seed have codebooks of the same size in which nothing means the same. The card of a prior names the model whose codes it learned.
-#
+
+# %% [markdown]
 # ## What you found
 #
 # - The rule world has 6,096,384 scenes: {{codes.world_nats:.2f}} nats, {{codes.world_bits:.2f}} bits. With perfect codes a small transformer comes within {{codes.factor_surplus:.3f}} nats of it, and spends ln 8, ln 7, ln 6 on the three colours: it has found the rule.
@@ -634,8 +641,9 @@ except BadInput as refused:
 # - Codes of pictures cost {{codes.prior_nats:.1f}} nats: hardly anything is lost ({{codes.read_back:.1%}} read back), so the surplus is spelling and what was not learned; all of it is less than the {{codes.spare_nats:.1f}} nats of the slot without an object. Against the entropy that is a comparison, not a bound.
 # - So, can it? {{codes.svq_right:.0%}} of the generated scenes obey the rule, {{codes.svq_independent_right:.0%}} with independent codes, {{codes.vqvae_right:.0%}} with codes of patches; the chance line is at {{codes.lawful_by_chance:.0%}}. {{codes.copied:.1%}} are copies, where chance gives {{codes.copied_by_chance:.1%}}.
 # - Accuracy alone can be fooled, by one scene for ever and by scenes learned by heart. Variety and copies belong beside it.
+# - Without a grid it is harder: on Shapes {{codes.shapes_coded:.0%}} of the pictures can be read after the codes, and {{codes.shapes_right:.0%}} of the generated ones.
 #
-# Which codes mean what, which of them are synonyms, and what each part of the model contributes: that is notebook 09, the atlas.
+# What do the words mean, which phrases are synonyms, and what does each part of the model contribute? Notebook 09 draws a map of them, and takes the model apart.
 #
 # **References.** Y.-F. Wu, M. Lee & S. Ahn, *Neural Language of Thought Models* (2024; first as *Structured World Modeling via Semantic Vector Quantization*), sec. 3.2 (prior over the codes of slots), and its experiments on 2D Sprites (generation accuracy, there judged by hand). A. van den Oord, O. Vinyals & K. Kavukcuoglu, *Neural Discrete Representation Learning* (2017), sec. 3.3 (prior over codes).
 # G. Singh, F. Deng & S. Ahn, *Illiterate DALL-E Learns to Compose* (2022), sec. 3 (slots and a transformer that paints). A. Vaswani et al., *Attention Is All You Need* (2017), sec. 3.2.3 (causal masking). A. Fan, M. Lewis & Y. Dauphin, *Hierarchical Neural Story Generation* (2018), sec. 5.4 (top-k sampling). A. Holtzman et al., *The Curious Case of Neural Text Degeneration* (2020), sec. 3 (temperature, top-k, the tail).

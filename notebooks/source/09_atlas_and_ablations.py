@@ -7,15 +7,17 @@
 #
 # - draw a map of vectors by PCA, t-SNE and UMAP, and say what may be read from each of them and what may not;
 # - cluster vectors by k-means, DBSCAN and from the bottom up, and judge the clusters against a known truth, and against chance;
-# - find what a map hides behind the factor that varies most, and how a word spells a colour;
+# - find what a map hides behind the factor that varies most, and how the words of an object spell its colour;
 # - read a table of ablations without believing more than it says.
 #
-# *Measured: {{minutes.09_atlas_and_ablations:.1f}} minutes on two CPU cores. Builds on: notebooks 05 (slots), 06 and 07 (codes); section 8 also on 08.*
+# *Measured: {{minutes.09_atlas_and_ablations:.1f}} minutes on two CPU cores. Yours: two sittings of 45 minutes, exercises included; pause in section 4, after k-means. Builds on: notebooks 05 (slots), 06 and 07 (codes); section 8 also on 08.*
 
 # %% [markdown]
 # ## 1 · Everybody who has a slot
 #
-# The **atlas** is a list of objects. For each object of some held-out scenes it has the slot that holds it (64 numbers), the word of four codes that this slot became, and the truth: place, kind, colour, size. The truth is for judging. No map and no clustering ever sees it.
+# Notebook 08 made scenes out of words. What do the words mean, and are there several for the same thing? One object says little about that; hundreds of them, drawn on a map, say more.
+#
+# The **atlas** is a list of objects. For each object of some held-out scenes it has the slot that holds it (64 numbers), the phrase of four words (codes) that this slot became, and the truth: place, kind, colour, size. The truth is for judging. No map and no clustering ever sees it.
 
 # %%
 from course_lib.codes.atlas import collect
@@ -41,7 +43,7 @@ claim("codes.atlas_things", len(set(thing.tolist())), above=250, below=433)
 claim("codes.atlas_lost", atlas.lost["merged"] + atlas.lost["pieces"], above=-1e-9, below=0.05)
 
 # %% [markdown]
-# {{codes.atlas_objects:.0f}} objects; {{codes.atlas_lost:.1%}} of all have no slot of their own and are left out. In this world an object can be one of $9 \cdot 3 \cdot 8 \cdot 2 = 432$ things, and {{codes.atlas_things:.0f}} of them occur here.
+# {{codes.atlas_objects:.0f}} objects; {{codes.atlas_lost:.1%}} of all have no slot of their own and are left out. A **thing** is what an object can be: a place with a kind, a colour and a size. Of these $9 \cdot 3 \cdot 8 \cdot 2 = 432$ things {{codes.atlas_things:.0f}} occur here, and two objects that are alike in everything are the same thing.
 #
 # 64 numbers cannot be looked at. A **map** gives every object two numbers instead. The oldest map is **principal component analysis** (PCA): subtract the mean, find the direction in which the vectors vary most, then the direction at right angles to it that varies most of the rest, and so on. The first two are the map; it is a shadow of the cloud, and nothing is bent.
 #
@@ -95,10 +97,11 @@ claim("codes.between_gap", max(abs(between["slots"][name] - between["codes"][nam
 # Nine directions have {{codes.pca_nine:.1%}} of the variance; the other 55 are nearly empty. And **place dominates**: {{codes.between_place:.0%}} of the variance lies between places, {{codes.between_colour:.0%}} between colours, {{codes.between_kind:.0%}} between kinds, {{codes.between_size:.0%}} between sizes. All four together settle {{codes.between_all:.1%}}: a slot is what the object is, and hardly anything else. Keep the {{codes.between_place:.0%}} in mind. It explains most of what follows.
 #
 # The vectors of the codes have the same shares as the slots, to within {{codes.between_gap:.3f}}. The quantiser has moved nobody far.
-#
+
+# %% [markdown]
 # ## 2 · Three maps
 #
-# PCA keeps large distances and lets small ones collide. The other two maps do the opposite. **t-SNE** turns distances into probabilities of being neighbours (about 30 of them: the *perplexity*) and places the points so that the same are neighbours on the map. **UMAP** draws a graph of 15 nearest neighbours and pulls it flat. Both start from PCA and then follow a gradient; both bend and tear.
+# PCA keeps large distances and lets small ones collide. The other two maps do the opposite. **t-SNE** turns distances into probabilities of being neighbours, and places the points so that the same are neighbours on the map. How many neighbours a point has is set by the *perplexity*, here 30: it is the $2^H$ of notebook 06, of these probabilities. **UMAP** draws a graph of 15 nearest neighbours and pulls it flat. Both start from PCA and then follow a gradient; both bend and tear.
 #
 # **Predict first:** which factor will be seen as islands? Will it be the same on all three maps?
 
@@ -110,7 +113,7 @@ maps = make_maps(atlas, ("slots", "codes", "factors"))  # UMAP compiles itself f
 atlas_figure(atlas, {name: places for name, places in maps.items() if name.endswith("slots")})
 
 # %% [markdown]
-# A row is a map, a column colours it by a factor. All three say the same at first sight: **the islands are the places**. Neighbours on an island have all colours, kinds and sizes. One would say: this model has learned where things are, and little else. We know from notebook 07 that this is false, since its pictures are right in every property. Keep the contradiction; section 5 resolves it.
+# A row is a map, a column colours it by a factor. All three say the same at first sight: **the islands are the places**. Neighbours on an island have all colours, kinds and sizes. One would say: this model has learned where objects are, and little else. We know from notebook 07 that this is false, since its pictures are right in every property. Keep the contradiction; section 5 resolves it.
 #
 # The codes and, for comparison, the truth itself (place, kind, colour and size as ones and zeros; two objects that differ in $n$ factors are $\sqrt{2n}$ apart):
 
@@ -122,11 +125,12 @@ maps_figure([Panel(f"{name}: {factor}", maps[name], *kind_of[factor]) for factor
              for name in ("t-SNE of codes", "UMAP of codes", "t-SNE of factors", "UMAP of factors")])
 
 # %% [markdown]
-# The codes draw the same nine places as the slots, in tighter knots: equal words lie on one point. The truth draws another map. To the list of ones and zeros all four factors are equal, and a factor with two values splits the cloud more evenly than one with nine, so now it is the *size* (lower row) that parts the islands; the six islands of UMAP are two sizes times three kinds. **A map shows the factors in the units of its vectors.** A different scale is a different map of the same objects.
-#
+# The codes draw the same nine places as the slots, in tighter knots: equal phrases lie on one point. The truth draws another map. To the list of ones and zeros all four factors are equal, and a factor with two values splits the cloud more evenly than one with nine, so now it is the *size* (lower row) that parts the islands; the six islands of UMAP are two sizes times three kinds. **A map shows the factors in the units of its vectors.** A different scale is a different map of the same objects.
+
+# %% [markdown]
 # ## 3 · What a map shows, and what it cannot
 #
-# Three tests, each with a number.
+# Three tests, each with a number: near, far, and nothing.
 #
 # **Near.** Of the ten nearest neighbours of an object, how many are still near on the map? **Far.** Take the middles of the nine islands and all 36 distances between them. Are islands that lie far apart on the map far apart in truth? **Predict first:** which map wins which test?
 
@@ -149,7 +153,7 @@ claim("codes.near_gain", near["t-SNE"] - near["PCA"], above=0.2)
 claim("codes.far_loss", apart["PCA"]["rank"] - apart["t-SNE"]["rank"], above=0.0)
 
 # %% [markdown]
-# Near: PCA keeps {{codes.near_pca:.0%}} of the neighbours, t-SNE {{codes.near_tsne:.0%}}, UMAP {{codes.near_umap:.0%}}. Far: the rank correlation of the distances is {{codes.far_pca:.2f}} for PCA, {{codes.far_tsne:.2f}} for t-SNE, {{codes.far_umap:.2f}} for UMAP. (It is not zero, because both of them start from PCA. The *lengths* mean nothing: look how a gap of 6 is drawn long or short.) **Read near things from t-SNE and UMAP, far things from PCA**, and measure both in the vectors.
+# Near: PCA keeps {{codes.near_pca:.0%}} of the neighbours, t-SNE {{codes.near_tsne:.0%}}, UMAP {{codes.near_umap:.0%}}. Far: the rank correlation of the distances is {{codes.far_pca:.2f}} for PCA, {{codes.far_tsne:.2f}} for t-SNE, {{codes.far_umap:.2f}} for UMAP. (The last two are not zero, because both maps start from PCA. The *lengths* on them mean nothing: look how a gap of 6 is drawn long or short.) **Read near things from t-SNE and UMAP, far things from PCA**, and measure both in the vectors.
 #
 # **Nothing.** The third test is the most important. Take a cloud that has *no* structure at all: as many points, with the same mean and the same covariance as the slots, from one normal distribution. Whatever a map shows of it is the map's own doing. **Predict first:** how many islands?
 
@@ -173,14 +177,15 @@ claim("codes.islands_umap_3", many["UMAP, 3 neighbours"], above=3)
 
 # %% [markdown]
 # There is nothing there, and in the vectors themselves DBSCAN finds {{codes.islands_in_vectors:.0f}} cluster. With its usual perplexity t-SNE draws a ball, in which DBSCAN sees {{codes.islands_tsne_30:.0f}}. At perplexity 2 it sees {{codes.islands_tsne_2:.0f}} **islands in pure noise**, and on UMAP with 3 neighbours {{codes.islands_umap_3:.0f}}. A map that is asked to keep two neighbours keeps two neighbours, and groups of three are islands. So, whenever islands look interesting: draw the map of a structureless cloud beside it, with the same settings.
-#
+
+# %% [markdown]
 # ## 4 · Clusters, and what they are worth
 #
 # A clustering sorts the vectors themselves, and no map is needed.
 #
-# - **K-means** is told a number $k$. It repeats two steps: everybody joins the nearest of $k$ centres; every centre moves to the mean of its members.
-# - **Hierarchical** (Ward): everybody is a cluster; always join the two whose union raises the squared error least, until $k$ are left.
-# - **DBSCAN** is told no number, but a distance $\varepsilon$: who has five within $\varepsilon$ (itself included) is a core, cores that see each other are one cluster, and whoever sees no core is *noise*. We take $\varepsilon$ from the data, at the knee of the sorted distances to the fourth neighbour.
+# - **K-means** is told a number $k$. It repeats the two halves of Lloyd's step (notebook 06): each vector joins the nearest of $k$ centres; each centre moves to the mean of its members.
+# - **Hierarchical** (Ward): each vector is a cluster; always join the two whose union raises the squared error least, until $k$ are left.
+# - **DBSCAN** is told no number, but a distance $\varepsilon$: a vector with five within $\varepsilon$ (itself included) is a core, cores that see each other are one cluster, and whoever sees no core is *noise*. We take $\varepsilon$ from the data, at the knee of the sorted distances to the fourth neighbour.
 #
 # ### Exercise: one step of k-means
 #
@@ -215,7 +220,7 @@ claim("codes.lloyd_best", ((slots - group_means(slots, cluster(slots, "k-means",
 # How well do clusters agree with a factor? Two answers, both blind to the names of clusters:
 #
 # - **NMI**, normalised mutual information: $2\,I(C; F) / (H(C) + H(F))$, see notebook 07.
-# - **ARI**, adjusted Rand index, which counts *pairs* of objects. Let $n_{cf}$ be the objects of cluster $c$ with value $f$. The pairs that both put together: $\text{index} = \sum_{cf} \binom{n_{cf}}{2}$. What chance would give: $\text{expected} = \sum_c \binom{n_{c\cdot}}{2} \sum_f \binom{n_{\cdot f}}{2} \big/ \binom{n}{2}$. The most that is possible: the mean of the two sums. And
+# - **ARI**, the adjusted Rand index of notebook 05, now for pairs of *objects* in place of pixels, and in its exact form. Let $n_{cf}$ be the objects of cluster $c$ with value $f$. The pairs that both put together: $\text{index} = \sum_{cf} \binom{n_{cf}}{2}$. What chance would give: $\text{expected} = \sum_c \binom{n_{c\cdot}}{2} \sum_f \binom{n_{\cdot f}}{2} \big/ \binom{n}{2}$. The most that is possible: the mean of the two sums. And
 #
 # $$\text{ARI} = \frac{\text{index} - \text{expected}}{\text{most} - \text{expected}}.$$
 #
@@ -269,7 +274,7 @@ claim("codes.dbscan_codes_clusters", by["codes", "dbscan", "place"]["clusters"],
 #
 # DBSCAN is the odd one. On the slots it calls {{codes.dbscan_slots_noise:.0%}} *noise* and finds {{codes.dbscan_slots_clusters:.0f}} crumbs. On the codes, which are nearly the same vectors, it finds {{codes.dbscan_codes_clusters:.0f}} clusters and the places with ARI {{codes.dbscan_codes_place:.2f}}, and nobody told it a number. Why? The distances of slots have two scales: the tiny ones between objects that are alike, and the large ones between different things. The knee lies at the tiny ones. The codes have removed the tiny distances: equal words count once, and only the large scale is left. Quantising has done what a clusterer needs. (How many crumbs there are depends on how many objects there are, for the knee moves with them. Try 500 scenes.)
 #
-# **How many clusters?** K-means must be told. So far the truth told it, which is cheating. Ask for many numbers from 2 to 432, against three truths: the place (9 values), the colour (8) and the thing (all 432).
+# **How many clusters?** K-means must be told. So far the truth told it, and usually nobody knows the truth. Ask for many numbers from 2 to 432, against three truths: the place (9 values), the colour (8) and the thing (all 432).
 
 # %%
 from course_lib.codes.figures_reading import by_number_figure
@@ -288,8 +293,9 @@ claim("codes.at_432_thing_ari", curves["thing"]["ari"][-1], above=0.5)
 claim("codes.at_432_colour_ari", curves["colour"]["ari"][-1], below=0.2)
 
 # %% [markdown]
-# Left: the ARI of the place has its peak at 9 and falls on both sides. Right: at 432 clusters k-means has found the *things*, with ARI {{codes.at_432_thing_ari:.2f}}. So kind, colour and size are in the slots after all, and the clusters do show them, if one asks for enough clusters. In the middle stands the warning: with 432 clusters NMI with the colour is {{codes.at_432_colour_nmi:.2f}}, which sounds like something, and clusters of *shuffled* objects reach {{codes.at_432_colour_chance:.2f}} ({{codes.at_432_thing_chance:.2f}} for things!). **NMI grows with the number of clusters, whatever they are.** ARI does not, since chance is subtracted. An NMI without its value by chance is not a result.
-#
+# Left: the ARI of the place has its peak at 9 and falls on both sides. Right: at 432 clusters k-means has found the *things*, with ARI {{codes.at_432_thing_ari:.2f}}. So kind, colour and size are in the slots after all, and the clusters do show them, if one asks for enough clusters. In the middle stands the warning: with 432 clusters NMI with the colour is {{codes.at_432_colour_nmi:.2f}}, which sounds like something, and clusters of *shuffled* objects reach {{codes.at_432_colour_chance:.2f}} (with things {{codes.at_432_thing_chance:.2f}}). **NMI grows with the number of clusters, whatever they are.** ARI does not, since chance is subtracted. An NMI without its value by chance is not a result.
+
+# %% [markdown]
 # ## 5 · Take the place away
 #
 # Here is the resolution of the contradiction. K-means minimises the squared error, and {{codes.between_place:.0%}} of the squared distance is place. With few clusters there is nothing better to do than to find the places. The other factors are not missing. They are *covered*.
@@ -319,9 +325,9 @@ claim("codes.rest_between_colour", explained(rest, colour), above=0.1)
 claim("codes.place_plus_look", 1 - np.square(without(rest, looks)).sum() / np.square(slots - slots.mean(0)).sum(), above=0.9)
 
 # %% [markdown]
-# The rest is {{codes.rest_share:.0%}} of the variance, and on t-SNE and UMAP it falls into knots of *one kind, one colour and one size each*. K-means with 48 clusters agrees with the 48 looks with an ARI of {{codes.rest_look:.2f}}. And DBSCAN of the codes, told nothing at all in either round, finds {{codes.rest_dbscan_clusters:.0f}} clusters of the rest and an ARI of {{codes.rest_dbscan:.2f}}. **Two rounds of clustering without a single label have found the places and everything that can stand on them.**
+# The rest is {{codes.rest_share:.0%}} of the variance, and on t-SNE and UMAP it falls into knots of *one kind, one colour and one size each*. Call these three together the **look** of an object: $3 \cdot 8 \cdot 2 = 48$ of them. K-means with 48 clusters agrees with the looks with an ARI of {{codes.rest_look:.2f}}. And DBSCAN of the codes, told nothing at all in either round, finds {{codes.rest_dbscan_clusters:.0f}} clusters of the rest and an ARI of {{codes.rest_dbscan:.2f}}. **Two rounds of clustering without a single label have found the places and everything that can stand on them.**
 #
-# In these maps the look of an object does not depend on where it stands. That can be put as a formula, slot = vector of the place + vector of the look, and it settles {{codes.place_plus_look:.1%}} of the variance. The network has discovered that place and look are independent, and it writes them down as a *sum*. (Cluster, subtract, cluster again: this is a residual quantiser, of two stages.)
+# So the look of an object hardly depends on where it stands. As a formula: slot = vector of the place + vector of the look. This sum settles {{codes.place_plus_look:.1%}} of the variance. Nobody told the network that place and look are independent, and it writes them down as a *sum*. (Cluster, subtract, cluster again: this is a residual quantiser, of two stages.)
 #
 # And yet: eight clusters of the rest are *not* the eight colours (ARI {{codes.rest_colour_8:.2f}}). Colour is {{codes.rest_between_colour:.0%}} of what is left, and kind and size are in the way. So "the clusters do not show the colour" never meant "the colour is not there". **A clustering answers the question: what varies most, in so many groups? It is silent on everything else.** To ask whether the colour is *there*, ask for the colour: with mutual information (notebook 07), or as in section 6.
 #
@@ -343,10 +349,11 @@ atlas_scatter(atlas, rest_maps | maps, colour_by="colour", clusters=shown)
 # </details>
 #
 # (The page needs no kernel and no network. The command `python -m course_lib.train experiment=atlas weights=svq_rules` writes it as a file, for your own weights too.)
-#
+
+# %% [markdown]
 # ## 6 · How is a colour spelled?
 #
-# Notebook 07 measured that no codebook knows the colour: the best one has {{codes.svq_knows_colour:.0%}} of its entropy. Yet all colours come out right. How? Take two objects that are alike in place, kind and size, one red, one blue. How often do they have the same code? Do this for every pair of colours and every codebook. **Predict first:** will a picture of it be smeared, or black and white?
+# Notebook 07 measured that no codebook knows all of the colour: the best one has {{codes.svq_knows_colour:.0%}} of its entropy. Yet all colours come out right. How? Take two objects that are alike in place, kind and size, one red, one blue. How often do they have the same code? Do this for every pair of colours and every codebook. **Predict first:** will a picture of it be smeared, or black and white?
 
 # %%
 from course_lib.codes.figures_reading import alike_figure
@@ -370,9 +377,9 @@ claim("codes.colour_unresolved", alike.prod(0)[different].max(), below=0.2)
 #
 # ### Synonyms
 #
-# Now the other direction: different words for the same thing. On the map they are different points. A **synonym** is a second word for a thing that has one already; the worst case would be a word for two things. **Predict first**, for {{codes.atlas_things:.0f}} things: how many words?
+# Now the other direction: different phrases for the same thing. On the map they are different points. A **synonym** is a second phrase for a thing that has one already; the worst case would be a phrase for two things. **Predict first**, for {{codes.atlas_things:.0f}} things: how many phrases?
 #
-# And beside it the same slots with codebooks in which *no word costs anything*: 4 × 512 codes, each a part of some slot of the atlas (taken, not trained, so this is an extreme case). The shipped model was trained with a price for rare codes (`rate_weight`, notebook 06).
+# Beside it stand the same slots with codebooks in which *no word costs anything*: 4 × 512 codes, each a part of some slot of the atlas (taken, not trained, so this is an extreme case). The shipped model was trained with a price for rare codes (`rate_weight`, notebooks 06 and 07).
 
 # %%
 from course_lib.codes.figures_reading import words_figure
@@ -396,11 +403,11 @@ claim("codes.words_bits", bits, above=8, below=30)
 claim("codes.words_free_bits", free_bits, above=bits + 5)
 
 # %% [markdown]
-# The maps show the objects of the middle place (shape: kind; size of the mark: size; lines join the words of one thing). With a price there are {{codes.words:.0f}} words for {{codes.atlas_things:.0f}} things, {{codes.words_shared:.0f}} words stand for two things, and only {{codes.words_synonyms:.1%}} of the things that occur twice have a second word. Without a price there are {{codes.words_free:.0f}} words, and {{codes.words_free_synonyms:.0%}} have one: nearly every object has a name of its own, which says nothing more about it.
+# The maps show the objects of the middle place (shape: kind; size of the mark: size; lines join the phrases of one thing). In the whole atlas, with a price, there are {{codes.words:.0f}} phrases for {{codes.atlas_things:.0f}} things, {{codes.words_shared:.0f}} phrases stand for two things, and only {{codes.words_synonyms:.1%}} of the things that occur twice have a second phrase. Without a price there are {{codes.words_free:.0f}} phrases, and {{codes.words_free_synonyms:.0%}} have one: nearly every object has a phrase of its own, which says nothing more about it.
 #
-# The map tells what sort of synonyms these are. Without a price, two words of one thing lie {{codes.words_free_near:.2f}} times as far apart as the next *other* thing: small clouds around one point, mere noise. What it costs is real: entropy-coded, {{codes.words_free_bits:.1f}} bits a word instead of {{codes.words_bits:.1f}}, and a prior would have to learn all of it.
+# The map tells what sort of synonyms these are. Without a price, two phrases of one thing lie {{codes.words_free_near:.2f}} times as far apart as the next *other* thing: small clouds around one point, mere noise. What it costs is real: entropy-coded, {{codes.words_free_bits:.1f}} bits a phrase instead of {{codes.words_bits:.1f}}, and a prior would have to learn all of it.
 #
-# But do synonyms mean the same to the one who must understand them? Ask the decoder. Take scenes in the free spelling, replace every word by a synonym if there is one, paint, and let the parser of notebook 07 read the picture.
+# But do synonyms mean the same to the one who must understand them? Ask the decoder. Take scenes in the free spelling, replace every phrase by a synonym if there is one, paint, and let the parser of notebook 07 read the picture.
 
 # %%
 import copy
@@ -422,11 +429,12 @@ claim("codes.told_right", as_told, above=0.7)
 claim("codes.retold_right", retold, above=0.5)
 
 # %% [markdown]
-# {{codes.retold_words:.0f}} of {{codes.retold_of:.0f}} words were replaced by others. Before, {{codes.told_right:.0%}} of the 60 scenes were read rightly; after, {{codes.retold_right:.0%}}. To the decoder they are the same words. A codebook without a price is a language in which every speaker has his own word for bread.
-#
+# {{codes.retold_words:.0f}} of {{codes.retold_of:.0f}} phrases were replaced by others. Before, {{codes.told_right:.0%}} of the 60 scenes were read rightly; after, {{codes.retold_right:.0%}}. To the decoder they are the same. A codebook without a price is a language in which every speaker has a word of their own for bread.
+
+# %% [markdown]
 # ## 7 · Another world: slots of Part II
 #
-# Is it always islands? The slots of notebook 05 come from worlds where objects stand *anywhere*. **Predict first:** what will nine clusters, or DBSCAN, make of a place that is a continuous thing?
+# Is it always islands? The slots of notebook 05 come from worlds where objects stand *anywhere*. **Predict first:** what will nine clusters, or DBSCAN, make of a place that is continuous?
 
 # %%
 panels, facts, dense = [], {}, {}
@@ -451,7 +459,7 @@ for name, fact in facts.items():
 # %% [markdown]
 # Place dominates here, too: {{codes.shapes_between_place:.0%}} of the variance of the Shapes slots lies between the ninths of the picture, {{codes.multi_dsprites_between_place:.0%}} for Multi-dSprites. But there are no nine islands. PCA has drawn *the picture itself*, as a sheet (turned: a map has no up): follow its rim from corner to corner. K-means with nine clusters cuts the sheet into nine pieces (ARI {{codes.shapes_kmeans_place:.2f}} and {{codes.multi_dsprites_kmeans_place:.2f}}): pieces, not clusters, and the knife decides where. DBSCAN sees one large group, with {{codes.shapes_largest:.0%}} and {{codes.multi_dsprites_largest:.0%}} of all objects, and is right. **Clusters in slots are clusters of the world.** The rule world has them since it stands on a grid.
 #
-# And something that we had not looked for. On the maps of Shapes there is a small knot that holds objects of *all* places; on t-SNE it lies apart from everything, and DBSCAN made it a group of its own. Who are they? **Predict first**, then ask: has the slot of an object also the background?
+# And something that we had not looked for. On the maps of Shapes there is a small knot that holds objects of *all* places; on t-SNE it lies apart from everything, and DBSCAN made it a group of its own. Who are they? **Predict first:** what do they have in common? Then ask: does the slot of such an object hold the background as well?
 
 # %%
 groups = facts["shapes"]["groups"]
@@ -480,7 +488,7 @@ claim("codes.others_crowd", crowd[~odd].mean(), above=2, below=6)
 # python bench/records/codes_ablations.py
 # ```
 #
-# That takes hours, so the notebook reads what was recorded. The scenes are small (32 pixels, and three colours only, of which independent ones would obey the rule in 22 % of the scenes), the codebooks have 64 codes, and every row is a training of 3200 steps. **Predict first:** which of these will hurt most? One iteration of slot attention instead of three. One codebook instead of four. Without the prior (each code drawn by itself). A decoder without cross-attention (the broadcast decoder of notebook 05, where each slot paints alone). Quantising inside.
+# That takes hours, so the notebook reads what was recorded. The scenes are small (32 pixels, and three colours only, of which independent ones would obey the rule in 22% of the scenes), the codebooks have 64 codes, and every row is a training of 3200 steps. **Predict first:** which of these will hurt most? One iteration of slot attention instead of three. One codebook instead of four. Without the prior (each code drawn by itself). A decoder without cross-attention (the broadcast decoder of notebook 05, where each slot paints alone). Quantising inside.
 
 # %%
 import json
@@ -496,13 +504,13 @@ ablation_figure(rows)
 # %% [markdown]
 # As it is, {{runs.codes_ablations.right_as_it_is:.0%}} of the generated scenes are right; this small model is far from the shipped one. (Each row of this record is **one** training, of seed 0; the last four changes of the list have not been run.)
 #
-# - **The prior** is worth everything. Each code drawn by itself, {{runs.codes_ablations.right_independent_as_it_is:.1%}} are right, and in no row more than the chance line.
+# - **The prior** is worth everything. Each code drawn by itself, {{runs.codes_ablations.right_independent_as_it_is:.1%}} are right, and in no row as many as the 22% of chance.
 # - **Codebooks.** With one of them *nothing* is right, and it could not be otherwise: objects can be $9 \cdot 3 \cdot 3 \cdot 2 = 162$ things here, and 64 words cannot name them. FG-ARI falls to {{runs.codes_ablations.fg_ari_1_codebook:.2f}}, since slots that cannot say what they hold gain nothing by holding one object. Two codebooks could name $64^2 = 4096$ things and reach {{runs.codes_ablations.right_2_codebooks:.0%}}, so it is not a matter of counting alone. Eight reach {{runs.codes_ablations.right_8_codebooks:.0%}}.
 # - **Iterations.** One, two, three and five: {{runs.codes_ablations.right_1_iteration:.0%}}, {{runs.codes_ablations.right_2_iterations:.0%}}, {{runs.codes_ablations.right_as_it_is:.0%}}, {{runs.codes_ablations.right_5_iterations:.0%}}. Five stand out: they find the objects as well as three (FG-ARI {{runs.codes_ablations.fg_ari_5_iterations:.2f}} and {{runs.codes_ablations.fg_ari_as_it_is:.2f}}), but with a smaller squared error ({{runs.codes_ablations.mse_5_iterations:.0e}} instead of {{runs.codes_ablations.mse_as_it_is:.0e}}), they spell in fewer words (perplexity {{runs.codes_ablations.perplexity_5_iterations:.0f}} instead of {{runs.codes_ablations.perplexity_as_it_is:.0f}}), and the prior has {{runs.codes_ablations.nll_5_iterations:.1f}} nats to learn instead of {{runs.codes_ablations.nll_as_it_is:.1f}}. That one to three do not stand in order is a warning: one training each.
 # - **When and what is quantised.** Inside every iteration {{runs.codes_ablations.right_inside:.0%}}; slots that are updated block by block {{runs.codes_ablations.right_blocks:.0%}}; both, as in the paper, {{runs.codes_ablations.right_inside_blocks:.0%}}. Each alone is above the plain row, and both together are below it: what two changes do cannot be read off the rows of one.
 # - **The decoder.** Without cross-attention, each slot painting alone: {{runs.codes_ablations.right_broadcast_decoder:.0%}}. The broadcast decoder has the smallest squared error of all rows ({{runs.codes_ablations.mse_broadcast_decoder:.0e}} against {{runs.codes_ablations.mse_as_it_is:.0e}}): perhaps because who paints alone need not learn to look the right slot up first (we have not tested it). Its masks come with it (notebook 05).
 #
-# Is there one thing that sorts the rows? Finding the objects is not it, since FG-ARI is high in nearly all of them. **Predict first**: the nats, or the squared error of the reconstruction?
+# Is there one thing that sorts the rows? Finding the objects is not it, since FG-ARI is high in nearly all of them. **Predict first:** the nats, or the squared error of the reconstruction?
 
 # %%
 from scipy.stats import spearmanr
@@ -518,7 +526,7 @@ claim("codes.ablation_rank_nll", ranks["nll"], below=ranks["mse"])
 # How to read such a table:
 #
 # - **A row changes one thing.** Two changes at once say nothing about either.
-# - **Look at the marks, not at their mean.** Each mark is one training with its own seed. Where two marks of one row lie farther apart than two rows, the rows are not different, as far as this table can tell.
+# - **Ask for several marks in a row.** Each mark is one training with its own seed. Where two marks of one row lie farther apart than two rows, the rows are not different, as far as the table can tell. Ours has one mark in a row, so only its large differences count.
 # - **Mind what was held fixed.** All rows have the same number of steps. A change that only learns *slower* looks as if it were worse.
 # - **A measure sees what it sees.** FG-ARI sees who owns which object, and not whether the picture is right; the share of right scenes sees everything at once, and cannot say what was wrong.
 
@@ -567,8 +575,9 @@ claim("codes.gallery_fresh", fresh, below=0.5)
 # 3. **Many clusters.** Labels drawn by lot, 300 of them, have an NMI of {{codes.gallery_random_nmi:.2f}} with the things. Subtract chance (ARI), or print it beside.
 # 4. **All is noise.** DBSCAN of the true factors calls {{codes.gallery_noise:.0%}} noise: all of them lie at a few fixed distances, so there is no knee to be found. Noise is DBSCAN's word for "not dense enough *for this ε*", and no finding about the world.
 # 5. **One loud number.** One of 64 numbers multiplied by 100, and every distance is that number: ARI {{codes.gallery_loud_ari:.2f}}. Look at the spread of each number before you trust a distance.
-# 6. **A map that knew the names.** A linear map that parts four names as well as possible makes four groups of pure noise ({{codes.gallery_learned:.0%}} right). The names had been drawn by lot. Of new points it gets {{codes.gallery_fresh:.0%}} right, and chance is 25 %. With as many numbers as objects, a map made *with* the labels proves nothing on the objects that it was made with.
-#
+# 6. **A map that knew the names.** A linear map that parts four names as well as possible makes four groups of pure noise ({{codes.gallery_learned:.0%}} right). The names had been drawn by lot. Of new points it gets {{codes.gallery_fresh:.0%}} right, and chance is 25%. With as many numbers as objects, a map made *with* the labels proves nothing on the objects that it was made with.
+
+# %% [markdown]
 # ## What you found
 #
 # - The maps of slots show the nine places and nothing else, and so do few clusters: k-means against place has ARI {{codes.kmeans_place:.2f}}, against everything else at most {{codes.others_best:.2f}}. The reason is variance: {{codes.between_place:.0%}} of it is place.
@@ -577,9 +586,9 @@ claim("codes.gallery_fresh", fresh, below=0.5)
 # - An NMI of {{codes.at_432_colour_nmi:.2f}} can be {{codes.at_432_colour_chance:.2f}} chance. DBSCAN needs a gap between two scales, and quantising makes one.
 # - A colour is spelled in classes that several codebooks share out, and no codebook has it alone. With a price for rare words {{codes.words_synonyms:.1%}} of the things have a synonym; without, {{codes.words_free_synonyms:.0%}}, and the decoder hardly hears the difference.
 # - Where the world is continuous, the slots are, and clusters cut where there is no seam. A knot on the map led to the objects that the background had swallowed.
-# - An ablation is one change and the same number of steps, and it wants several seeds. In ours nothing is worth as much as the prior ({{runs.codes_ablations.right_independent_as_it_is:.1%}} without it, {{runs.codes_ablations.right_as_it_is:.0%}} with it) and a second and a third codebook; the rest is mostly a matter of who learns to paint first.
+# - An ablation is one change and the same number of steps, and it wants several seeds. In ours nothing is worth as much as the prior ({{runs.codes_ablations.right_independent_as_it_is:.1%}} right without it, {{runs.codes_ablations.right_as_it_is:.0%}} with it) and enough codebooks ({{runs.codes_ablations.right_1_codebook:.0%}} with one, {{runs.codes_ablations.right_2_codebooks:.0%}} with two); the rest is mostly a matter of who learns to paint first.
 #
-# With this, Part III ends: from slots to words, from words to scenes, and what the words mean. Part IV takes the same question to the tokens of CLIP.
+# Part III ends here: from slots to words, from words to scenes, and what the words mean. All its worlds were drawn by us. Part IV asks what a bottleneck keeps of a picture that a large model has turned into 576 **tokens**.
 #
 # **References.** K. Pearson, *On Lines and Planes of Closest Fit to Systems of Points in Space* (1901): PCA. L. van der Maaten & G. Hinton, *Visualizing Data using t-SNE* (2008), sec. 2 and 3. L. McInnes, J. Healy & J. Melville, *UMAP: Uniform Manifold Approximation and Projection for Dimension Reduction* (2018).
 # M. Wattenberg, F. Viégas & I. Johnson, *How to Use t-SNE Effectively* (2016): perplexity, distances, islands in noise. S. Lloyd, *Least Squares Quantization in PCM* (1982). J. Ward, *Hierarchical Grouping to Optimize an Objective Function* (1963). M. Ester, H.-P. Kriegel, J. Sander & X. Xu, *A Density-Based Algorithm for Discovering Clusters* (1996), sec. 4.2 (how to find ε).
