@@ -141,9 +141,9 @@ def alike_figure(alike: Float[Tensor, "codebooks values values"], names: Sequenc
     return figure
 
 
-def words_figure(spelled: Mapping[str, Atlas], place: int) -> Figure:
-    """All different words of the objects at one place, on the two principal directions of the first atlas's words there: colour and
-    marker are the object's colour and kind, small marks are small objects, and lines join the words of one thing."""
+def phrases_figure(spelled: Mapping[str, Atlas], place: int) -> Figure:
+    """All different phrases of the objects at one place, on the two principal directions of the first atlas's phrases there: colour and
+    marker are the object's colour and kind, small marks are small objects, and lines join the phrases of one thing."""
     if not spelled:
         raise BadInput("there is no atlas to show.")
     figure, turn = new_figure(5.2 * len(spelled), 4.8), None
@@ -153,7 +153,7 @@ def words_figure(spelled: Mapping[str, Atlas], place: int) -> Figure:
         if turn is None:
             centre = vectors.mean(0)
             turn = np.linalg.svd(vectors - centre, full_matrices=False)[2][:2].T
-        words, row = np.unique(atlas.codes.numpy()[own], axis=0, return_index=True)
+        phrases, row = np.unique(atlas.codes.numpy()[own], axis=0, return_index=True)
         at = (vectors[row] - centre) @ turn
         looks = np.stack([atlas.factors[name].numpy()[own][row] for name in ("kind", "colour", "size")], 1)
         different = np.unique(looks, axis=0)
@@ -163,7 +163,7 @@ def words_figure(spelled: Mapping[str, Atlas], place: int) -> Figure:
                 axes.plot(*zip(same.mean(0), end), color="0.45", linewidth=0.7, zorder=1)
             axes.scatter(*same.T, s=80 if size else 28, color=look("colour", atlas.values["colour"][colour], colour)[0], marker=MARKS[kind],
                          edgecolors=EDGE, linewidths=0.6, zorder=2, alpha=0.9)
-        axes.set_title(f"{title}: {len(words)} words for {len(different)} things", size=11)
+        axes.set_title(f"{title}: {len(phrases)} phrases for {len(different)} things", size=11)
         axes.set_xlabel("first direction")
     figure.axes[0].set_ylabel("second direction")
     handles = [figure.axes[0].scatter([], [], color="0.6", marker=MARKS[k], edgecolors=EDGE, label=name) for k, name in enumerate(atlas.values["kind"])]

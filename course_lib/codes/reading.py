@@ -98,27 +98,27 @@ def called_alike(codes: Int64[Tensor, "objects codebooks"], values: Int64[Tensor
 
 @dataclass(frozen=True)
 class Spelling:
-    """How things are spelled; a word is all codes of an object, a thing is all that is true of it."""
+    """How things are spelled; a phrase is all codes of an object, a thing is all that is true of it."""
 
     things: int  # that occur
-    words: int  # that occur
-    several: int  # things with more than one word: synonyms
-    often: int  # things that occur at least twice, or they could have no second word
-    shared: int  # words for more than one thing
-    within: float  # mean distance in vectors of two objects that are one thing and have different words; NaN without synonyms
+    phrases: int  # that occur
+    several: int  # things with more than one phrase: synonyms
+    often: int  # things that occur at least twice, or they could have no second phrase
+    shared: int  # phrases for more than one thing
+    within: float  # mean distance in vectors of two objects that are one thing and have different phrases; NaN without synonyms
     beyond: float  # mean distance of an object to the nearest one that is another thing
 
 
 def spelling(atlas: Atlas) -> Spelling:
-    """Count words and things, and measure how far synonyms lie from each other. Raises `BadInput` without codes."""
+    """Count phrases and things, and measure how far synonyms lie from each other. Raises `BadInput` without codes."""
     vectors, thing = atlas.vectors("codes"), what(atlas)
-    word = np.unique(atlas.codes.numpy(), axis=0, return_inverse=True)[1].reshape(-1)
-    pairs, away = np.unique(np.stack([thing, word], 1), axis=0), cdist(vectors, vectors)
+    phrase = np.unique(atlas.codes.numpy(), axis=0, return_inverse=True)[1].reshape(-1)
+    pairs, away = np.unique(np.stack([thing, phrase], 1), axis=0), cdist(vectors, vectors)
     same = np.equal.outer(thing, thing)
-    synonyms = same & ~np.equal.outer(word, word)
-    by_thing, by_word = (np.unique(column, return_counts=True)[1] for column in pairs.T)
-    return Spelling(len(by_thing), len(by_word), int((by_thing > 1).sum()), int((np.unique(thing, return_counts=True)[1] > 1).sum()),
-                    int((by_word > 1).sum()), float(away[synonyms].mean()) if synonyms.any() else float("nan"),
+    synonyms = same & ~np.equal.outer(phrase, phrase)
+    by_thing, by_phrase = (np.unique(column, return_counts=True)[1] for column in pairs.T)
+    return Spelling(len(by_thing), len(by_phrase), int((by_thing > 1).sum()), int((np.unique(thing, return_counts=True)[1] > 1).sum()),
+                    int((by_phrase > 1).sum()), float(away[synonyms].mean()) if synonyms.any() else float("nan"),
                     float(np.where(same, np.inf, away).min(1).mean()))
 
 
@@ -134,17 +134,17 @@ def spell_anew(atlas: Atlas, codes: int = 512, seed: int = 0) -> tuple[Atlas, Pr
 
 
 def retell(scenes: Int64[Tensor, "scenes slots codebooks"], atlas: Atlas, seed: int = 0) -> tuple[Int64[Tensor, "scenes slots codebooks"], int]:
-    """Replace every word that has synonyms in the atlas by one of them, drawn at random; also return how many were replaced.
+    """Replace every phrase that has synonyms in the atlas by one of them, drawn at random; also return how many were replaced.
 
-    A word says what the first object of the atlas is that has it; a word that the atlas does not have is left as it is.
+    A phrase says what the first object of the atlas is that has it; a phrase that the atlas does not have is left as it is.
     """
-    rng, says, words = np.random.default_rng(seed), {}, {}
-    for word, thing in zip(map(tuple, atlas.codes.tolist()), what(atlas).tolist()):
-        if says.setdefault(word, thing) == thing and word not in words.setdefault(thing, []):
-            words[thing].append(word)
+    rng, says, phrases = np.random.default_rng(seed), {}, {}
+    for phrase, thing in zip(map(tuple, atlas.codes.tolist()), what(atlas).tolist()):
+        if says.setdefault(phrase, thing) == thing and phrase not in phrases.setdefault(thing, []):
+            phrases[thing].append(phrase)
     told, replaced = scenes.clone().flatten(0, 1), 0
-    for row, word in enumerate(map(tuple, told.tolist())):
-        if others := [other for other in words.get(says.get(word), []) if other != word]:
+    for row, phrase in enumerate(map(tuple, told.tolist())):
+        if others := [other for other in phrases.get(says.get(phrase), []) if other != phrase]:
             told[row] = torch.tensor(others[rng.integers(len(others))])
             replaced += 1
     return told.view_as(scenes), replaced

@@ -382,20 +382,20 @@ claim("codes.colour_unresolved", alike.prod(0)[different].max(), below=0.2)
 # Beside it stand the same slots with codebooks in which *no word costs anything*: 4 × 512 codes, each a part of some slot of the atlas (taken, not trained, so this is an extreme case). The shipped model was trained with a price for rare codes (`rate_weight`, notebooks 06 and 07).
 
 # %%
-from course_lib.codes.figures_reading import words_figure
+from course_lib.codes.figures_reading import phrases_figure
 from course_lib.codes.quantizer import entropy_bits
 from course_lib.codes.reading import spell_anew, spelling
 
 free, quantizer = spell_anew(atlas)
 priced, unpriced = spelling(atlas), spelling(free)
-words_figure({"with a price": atlas, "without": free}, place=4)
+phrases_figure({"with a price": atlas, "without": free}, place=4)
 
 # %%
-claim("codes.words", priced.words, above=priced.things - 1)
+claim("codes.words", priced.phrases, above=priced.things - 1)
 claim("codes.words_synonyms", priced.several / priced.often, above=-0.01, below=0.5)
 claim("codes.words_shared", priced.shared, below=20)
 claim("codes.words_near", priced.within / priced.beyond, below=1.5)
-claim("codes.words_free", unpriced.words, above=priced.words)
+claim("codes.words_free", unpriced.phrases, above=priced.phrases)
 claim("codes.words_free_synonyms", unpriced.several / unpriced.often, above=0.5)
 claim("codes.words_free_near", unpriced.within / unpriced.beyond, below=0.6)
 bits, free_bits = (float(entropy_bits(q.counts(a.codes)).sum()) for q, a in ((model.quantizer, atlas), (quantizer, free)))

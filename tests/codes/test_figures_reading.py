@@ -59,13 +59,13 @@ def test_alike_has_a_panel_for_each_codebook_and_their_product():
         figures.alike_figure(alike, "ab")
 
 
-def test_words_are_counted():
+def test_phrases_are_counted():
     atlas = made()
     zero, values = torch.zeros(120, dtype=torch.int64), {"kind": ("ball",), "size": ("small",)}
     atlas.factors.update(kind=zero, size=zero)
     atlas.values.update(values)
-    figure = figures.words_figure({"one": atlas, "many": spell_anew(atlas, 64)[0]}, place=1)
-    assert figure.axes[0].get_title(loc="left") == "one: 4 words for 4 things"
-    assert figure.axes[1].get_title(loc="left").endswith(" words for 4 things") and len(figure.axes[1].collections) == 4
+    figure = figures.phrases_figure({"one": atlas, "many": spell_anew(atlas, 64)[0]}, place=1)
+    assert figure.axes[0].get_title(loc="left") == "one: 4 phrases for 4 things"
+    assert figure.axes[1].get_title(loc="left").endswith(" phrases for 4 things") and len(figure.axes[1].collections) == 4
     with pytest.raises(BadInput, match="no atlas"):
-        figures.words_figure({}, 0)
+        figures.phrases_figure({}, 0)

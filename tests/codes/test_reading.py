@@ -89,15 +89,15 @@ def test_what_a_codebook_calls_alike():
     assert reading.called_alike(codes, torch.from_numpy(COLOURS), np.arange(120), 4).isnan().all()  # no two alike in the rest
 
 
-def test_spelling_counts_synonyms_and_shared_words():
+def test_spelling_counts_synonyms_and_shared_phrases():
     perfect = reading.spelling(made())
-    assert (perfect.things, perfect.words, perfect.several, perfect.often, perfect.shared) == (12, 12, 0, 12, 0) and np.isnan(perfect.within)
+    assert (perfect.things, perfect.phrases, perfect.several, perfect.often, perfect.shared) == (12, 12, 0, 12, 0) and np.isnan(perfect.within)
     assert perfect.beyond == pytest.approx(np.sqrt(8), abs=1e-4)
     two = torch.from_numpy(np.stack([PLACES, COLOURS + 4 * (np.arange(120) // 12 % 2) * (COLOURS == 0)], 1))
     synonyms = reading.spelling(made(two))
-    assert (synonyms.words, synonyms.several, synonyms.shared) == (15, 3, 0)
+    assert (synonyms.phrases, synonyms.several, synonyms.shared) == (15, 3, 0)
     shared = reading.spelling(made(torch.from_numpy(np.stack([PLACES, COLOURS // 2], 1))))
-    assert (shared.words, shared.several, shared.shared) == (6, 0, 6)
+    assert (shared.phrases, shared.several, shared.shared) == (6, 0, 6)
 
 
 def test_spelled_anew_and_told_again():
@@ -105,7 +105,7 @@ def test_spelled_anew_and_told_again():
     free, quantizer = reading.spell_anew(atlas, 64)
     assert free.codes.shape == (120, 2) and torch.equal(free.quantized, quantizer.lookup(free.codes))
     assert (free.quantized - atlas.slots).square().mean() < (atlas.slots - atlas.slots.mean(0)).square().mean() / 50
-    assert reading.spelling(free).words > 60
+    assert reading.spelling(free).phrases > 60
     thing = dict(zip(map(tuple, free.codes.tolist()), reading.what(free).tolist()))
     scenes = free.codes[:60].view(20, 3, 2)
     again, replaced = reading.retell(scenes, free)
