@@ -35,7 +35,7 @@ class VoronoiPicture:
         grid = self.figure.add_gridspec(2, 2, width_ratios=[1, 1.15], height_ratios=[1.3, 1])
         plane, curves, bars = (self.figure.add_subplot(spec) for spec in (grid[:, 0], grid[0, 1], grid[1, 1]))
         self.cells = Cells(plane, WIDE, FINE)
-        plane.set_title("□ targets  △ points z  ◇ codes  × unused", loc="left")
+        plane.set_title("□ targets  ▲ points z  ◆ codes  × unused", loc="left")
         (self.error,) = curves.plot([], [], color=PALETTE["output_x_hat"], linewidth=2, label="task error ‖q(z) − target‖²")
         (self.gap,) = curves.plot([], [], color=PALETTE["latent_z_hat"], linestyle=DASH["latent_z_hat"], linewidth=2, label="gap ‖z − q(z)‖²")
         (self.now,) = curves.plot([0, 0], [LOWEST, HIGHEST], color=PALETTE["coupling_train"], linestyle=":")

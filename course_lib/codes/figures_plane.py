@@ -1,6 +1,6 @@
 """The pictures of notebook 06, vector quantisation: tensors and numbers in, `matplotlib.figure.Figure` out.
 
-Points that are quantised are green triangles if an encoder makes them and orange squares if they are data; a code is a red diamond with
+Points that are quantised are green triangles if an encoder makes them and hollow orange squares if they are data; a code is a red diamond with
 its number, on its cell, and a code that no point chose is a grey cross.
 """
 
@@ -16,15 +16,15 @@ from torch import Tensor
 from course_lib.codes.plane import Codes, History, Points
 from course_lib.codes.quantizer import entropy_bits, nearest
 from course_lib.core.errors import BadInput
-from course_lib.core.style import DASH, LOOKS, MARKER, PALETTE, new_figure
+from course_lib.core.style import DASH, LOOKS, PALETTE, mark, new_figure
 from course_lib.slots.figures import LETTERS, RGB, show_picture
 from course_lib.slots.figures_attention import GREY
 
 MOST = 32  # codes that a picture of the plane has room for
 LIMIT = 3.2  # the plane is shown from −LIMIT to LIMIT, by default
 FINE = 300  # places along a side at which the nearest code is looked up
-PALE, BORDER = 0.7, 0.45  # how much white is in a cell's colour, and the grey of the border between two
-DATA, ENCODED, CODE = ({"linestyle": "", "marker": MARKER[name], "color": PALETTE[name]} for name in ("data_x", "latent_z_hat", "output_x_hat"))
+PALE, BORDER = 0.8, 0.45  # how much white is in a cell's colour, and the grey of the border between two
+DATA, ENCODED, CODE = (mark(name) for name in ("data_x", "latent_z_hat", "output_x_hat"))
 
 
 def cells_picture(codes: Codes, limit: float = LIMIT, fine: int = FINE) -> Float[Tensor, "fine fine 3"]:
@@ -49,7 +49,7 @@ class Cells:
         self.cells = axes.imshow(nothing, extent=(-limit, limit, -limit, limit), origin="lower", interpolation="nearest", zorder=0)
         (self.targets,), (self.points,), (self.dead,), (self.codes,) = (
             axes.plot([], [], **look, zorder=order) for order, look in enumerate((
-                DATA | {"markersize": 3.5, "alpha": 0.8}, ENCODED | {"markersize": 3.5, "alpha": 0.8},
+                DATA | {"markersize": 3.2, "markeredgewidth": 0.8}, ENCODED | {"markersize": 4, "markeredgewidth": 0},
                 {"linestyle": "", "marker": "X", "color": GREY, "markersize": 9, "markeredgecolor": "white"},
                 CODE | {"markersize": 13, "markeredgecolor": "white"}), start=1))
         self.numbers = [axes.text(0, 0, str(k + 1), size=7, zorder=6, **LETTERS) for k in range(MOST)]

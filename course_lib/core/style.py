@@ -56,6 +56,12 @@ def signed(value: float, form: str = "+.2f") -> str:
     return format(value, form).replace("-", "−")
 
 
+def mark(meaning: str) -> dict[str, object]:
+    """The marker of a meaning, for `Axes.plot`. Data are hollow: so they are never taken for what a model makes of them."""
+    colour = PALETTE[meaning]
+    return {"linestyle": "", "marker": MARKER[meaning], "color": colour, "markerfacecolor": "white" if meaning == "data_x" else colour}
+
+
 def line_look(number: int) -> dict[str, object]:
     """Colour, marker and dash of line `number`, counted from 0, for `Axes.plot`; after nine lines the markers are hollow."""
     colour, marker, dash = LOOKS[number % len(LOOKS)]

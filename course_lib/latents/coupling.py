@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
-from course_lib.core.style import DASH, MARKER, PALETTE
+from course_lib.core.style import DASH, PALETTE, mark
 
 Z, X = (-4.0, 4.0), (-5.0, 5.0)  # fixed limits: axes must not jump when a slider moves
 SIDE = 0.3  # width of the strip for a density, in lengths of the lines
@@ -36,7 +36,7 @@ class Lines:
     def __init__(self, axes: Axes, key: str, ends: tuple[str, str]):
         self.lines = LineCollection([], colors=PALETTE[key], linestyles=[DASH[key]], linewidths=1.0, alpha=0.8, zorder=2)
         axes.add_collection(self.lines, autolim=False)
-        self.ends = [axes.plot([], [], MARKER[end], color=PALETTE[end], markersize=4.5, zorder=4)[0] for end in ends]
+        self.ends = [axes.plot([], [], **mark(end), markersize=4.5, zorder=4)[0] for end in ends]
         self.artists = [self.lines, *self.ends]
 
     def set(self, left: np.ndarray, right: np.ndarray) -> None:

@@ -77,8 +77,8 @@ def training_figure(epochs: Mapping[str, Sequence[float]], batch: int, chance: M
         colour, marker, dash = LOOK[name]
         right.plot(x, epochs[name], color=colour, marker=marker, linestyle=dash, markersize=5, label=name)
         right.plot([x[-1] * 1.02, x[-1] * 1.09], 2 * [chance[name]], color=colour, linewidth=2.5)
-        right.text(x[-1] * 1.1, chance[name], f"chance {chance[name]:.2f}", color=colour, va="center", fontsize=8)
-    right.set(xlabel="steps", ylabel="right answers", ylim=(0, 1.02), xlim=(0, x[-1] * 1.33), title="Zero-shot on scenes not trained on")
+        right.text(x[-1] * 1.1, chance[name], f"{name} by chance: {chance[name]:.2f}", color=colour, va="center", fontsize=8)
+    right.set(xlabel="steps", ylabel="right answers", ylim=(0, 1.02), xlim=(0, x[-1] * 1.5), title="Zero-shot on scenes not trained on")
     right.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

@@ -47,7 +47,7 @@ def index_figure(cases: Sequence[Index], save_path: Path | str | None = None) ->
             first = number // case.output_grid[1] * rows, number % case.output_grid[1] * columns
             axes.text(first[1] + columns / 2 - 0.5, first[0] + rows / 2 - 0.5, str(number), ha="center", va="center", size=8, color="#555555")
         places = case.chosen.numpy()
-        axes.scatter(places % case.grid[1], places // case.grid[1], 26, color=REAL, marker="s", edgecolor="white", linewidth=0.5)
+        axes.scatter(places % case.grid[1], places // case.grid[1], 26, color=REAL, marker="s", edgecolor="black", linewidth=0.7)
         axes.set_title(f"{case.title}\n{case.grid[0]} × {case.grid[1]} places, {case.output_grid[0]} × {case.output_grid[1]} fields of {rows} × {columns}",
                        size=10)
         axes.set(xticks=[], yticks=[])
@@ -90,7 +90,7 @@ def training_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], shown: st
     left, right = figure.subplots(1, 2)
     for line, (name, epochs) in enumerate(runs.items()):
         values = epochs["held_out_unexplained"]
-        left.plot(range(1, len(values) + 1), values, **line_look(line) | {"marker": ""}, linewidth=2, label=name)
+        left.plot(range(1, len(values) + 1), values, **line_look(line), markersize=5, markevery=max(1, len(values) // 12), linewidth=2, label=name)
     if floor is not None:
         left.axhline(floor, color=PALETTE["coupling_train"], linestyle=(0, (1, 2)), label=says)
     left.set(xlabel="epoch", ylabel="variance unexplained", ylim=(0, None))

@@ -33,7 +33,7 @@ def probe_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], chance: Ma
         for name, values in found.items():
             colour, marker, dash = (LOOK | OTHER)[name]
             axes.plot(range(len(values)), values, color=colour, marker=marker, linestyle=dash, label=name)
-            axes.plot([len(values) - 0.7, len(values) - 0.5], 2 * [chance[name]], color=colour, linewidth=2.5)
+            axes.plot([len(values) - 0.7, len(values) - 0.5], 2 * [chance[name]], color=colour, linewidth=2.5, marker=marker, markevery=[1])
         last = len(values) - 1
         axes.set(xlabel="layer", ylim=(0, 1.04), xticks=range(last + 1), title=title)
         axes.set_xticklabels(["0, input", *range(1, last - 1), *[f"{k}, or −{last + 1 - k}" for k in (last - 1, last) if k > 0]], fontsize=9)
