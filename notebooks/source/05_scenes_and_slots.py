@@ -270,6 +270,8 @@ claim("slots.shapes_consistency", measure_consistency(model, shapes.dataset, sce
 #
 # Is that luck? Three trainings that differ in nothing but their seed ([record](../data/runs/slots_seeds.json)) end on 1000 held-out scenes at an FG-ARI of {{runs.slots_seeds.shapes_fg_ari_min:.3f}} to {{runs.slots_seeds.shapes_fg_ari_max:.3f}} and a full ARI of {{runs.slots_seeds.shapes_full_ari_min:.3f}} to {{runs.slots_seeds.shapes_full_ari_max:.3f}}; shipped is the middle one.
 #
+# In the first row the yellow triangle is lost: the background's slot has its pixels and paints background there, although slot 1 is empty. Section 6 shows that the two costs do this now and then.
+#
 # Look at corners and edges, too: a slot that paints a square as a blob loses its corners to the background. mIoU and mBO, which count every pixel, pay more for this than FG-ARI does.
 #
 # A segmentation can also be read off the last *attention*, which is coarser but says what each slot looked at: FG-ARI {{slots.shapes_attention_fg_ari:.2f}}. Here a slot looks at what it paints: the objects separate in box 2 of section 4, where the slots compete. A slot need not look at what it paints, as the next world shows.
@@ -338,7 +340,7 @@ explorer.show()
 #
 # <details><summary>Reading without a kernel? These are the stills.</summary>
 #
-# ![One scene taken apart by 2, 4, 7 and 10 slots, a row each: the picture, its reconstruction, who owns which pixel, and each slot's part; with two slots most objects are lost, with seven nearly every one has a slot, with ten the extra ones stay empty](../data/pictures/slots_row.png)
+# ![One scene taken apart by 2, 4, 7 and 10 slots, a row each: the picture, its reconstruction, who owns which pixel, and each slot's part; with two slots most objects are lost, with seven all but the yellow triangle have a slot, with ten it has one too and two slots stay empty](../data/pictures/slots_row.png)
 #
 # </details>
 
@@ -346,6 +348,8 @@ explorer.show()
 explorer.still([2, 4, 7, 10])
 
 # %% [markdown]
+# With 2 slots the second one takes two triangles at once and paints them in a mixed colour; the other objects are lost. With 4 two objects have a slot of their own, with 7 all but the yellow triangle, and with 10 the triangle too, while slots 1 and 9 stay empty.
+#
 # Now all numbers of slots on 64 scenes. Beside the scores we count what happens to single objects. The owner of an object is the slot with most of its pixels. An object is **merged** if another object has the same owner, **split** if a second slot holds at least 10% of it (the background's slot does not count: blurred corners are not a split), **swallowed** if its owner
 # is also the background's.
 
@@ -470,7 +474,7 @@ claim("slots.tie_mean_change", ((weights @ inputs[0]) / weights.sum() - (attenti
 # - `my_removal(model, slots, k)`: the reconstruction without slot `k`. `model.decode(slots, 64, 64)` returns pictures, masks and reconstruction, for any number of slots.
 # - `my_exchange(first, second, i, j)`: two tensors of slots; slot `i` of the first and slot `j` of the second have changed places. Do not change the tensors you are given.
 #
-# The target figure is the row below: the third picture is the *truth* of the edit, since our scenes can be drawn again without an object.
+# The target figure is the row below: its third picture is your edit, and the fourth is the *truth*, since our scenes can be drawn again without an object. The square must go. (The yellow triangle was lost before, in the reconstruction.)
 
 # %%
 def my_removal(model, slots, k):
