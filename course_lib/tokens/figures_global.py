@@ -122,7 +122,7 @@ def line_critics_figure(real: Float[Tensor, "n 1"], fake: Float[Tensor, "m 1"], 
         third.set(xlabel="x", xlim=limits)
     for axes, words in zip(grid[:, 0], ("share", "c(x)", "slope c'(x)")):
         axes.set_ylabel(words)
-    grid[0, 0].legend(loc="upper left", fontsize=9)
+    grid[0, 0].legend(loc="upper right", fontsize=9)
     return _saved(figure, save_path)
 
 

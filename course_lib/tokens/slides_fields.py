@@ -132,7 +132,8 @@ def counted() -> Figure:
         axes.barh(place, many, left=left, height=0.7, color=colour, edgecolor="white", label=band)
         for row, (start, width) in enumerate(zip(left, many)):
             if width > 1.2:
-                axes.text(start + 0.25, row, f"{width:.1f}", ha="left", va="center", size=13, color=INK[SCALE(MIDDLES[number]) > 0.6])
+                axes.text(start + 0.25, row, f"{width:.1f}", ha="left", va="center", size=13, color=INK[SCALE(MIDDLES[number]) > 0.6],
+                          zorder=3, bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.5})  # over the dashed lines
         left = left + many
     for end in PROMISED:
         axes.axvline(end, color="black", linestyle="--", linewidth=1.3, label=None if end == PROMISED[0] else "promised: 20 to 25 excellent")
