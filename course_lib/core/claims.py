@@ -70,8 +70,9 @@ def fill(text: str, numbers: dict[str, float | str] | None = None) -> str:
 
 
 def _typeset(number: str) -> str:
-    """A number as prose writes it: a true minus sign, and 1·10⁻⁵ for 1e-05."""
+    """A number as prose writes it: a true minus sign, none before a rounded zero, and 1·10⁻⁵ for 1e-05."""
     digits, _, exponent = number.partition("e")
+    digits = digits if re.search("[1-9]", digits) else digits.lstrip("-")
     power = f"·10{str(int(exponent)).translate(SUPERSCRIPT)}" if exponent else ""
     return (digits + power).replace("-", "−")
 

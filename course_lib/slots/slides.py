@@ -184,7 +184,9 @@ def keeps() -> Figure:
     found = {name: linear_readout(slots, target) for name, target in truth.items()}
     figure = bars_figure({"linear read-out": found}, "R² (1 = all of it)")
     figure.axes[0].get_legend().remove()
-    figure.axes[0].set_ylim(min(0, *found.values()) - 0.05, 1.05)
+    figure.axes[0].set_ylim(min(0, *found.values()) - 0.05, 1.08)
+    for number in figure.axes[0].texts:
+        number.set_size(13)
     return figure
 
 

@@ -61,6 +61,7 @@ def test_only_true_claims_are_recorded(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("quote", "text"), [
     ("{{a.b}}", "1.23"), ("{{ a.b }}", "1.23"), ("{{a.b:.1f}}", "1.2"), ("{{ a.b : .0f }}", "1"),
     ("{{a.minus:.2f}}", "−0.50"), ("{{a.small}}", "1.2·10⁻⁵"), ("{{a.large:.0e}}", "3·10¹²"), ("{{a.small:.1%}}", "0.0%"),
+    ("{{a.minus_small:.2f}}", "0.00"), ("{{a.minus_small:+.0%}}", "0%"),
     ("{{a.minus_small:.1e}}", "−4.0·10⁻¹⁰"), ("{{a.word}}", "2.9.0"), ("{{a.b}} and {{a.b:.2f}}", "1.23 and 1.23"),
     ("no quote, {a.b} and {{ }}", "no quote, {a.b} and {{ }}")])
 def test_fill(quote, text):
