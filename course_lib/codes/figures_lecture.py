@@ -13,7 +13,7 @@ from torch import Tensor
 from course_lib.codes.figures_codes import code_table, outline_changes
 from course_lib.codes.figures_plane import Cells
 from course_lib.codes.plane import History
-from course_lib.core.style import new_figure
+from course_lib.core.style import IMAGE_CMAP, new_figure
 from course_lib.slots.figures import bare, show_picture
 from course_lib.slots.figures_lecture import principal_colours
 
@@ -30,7 +30,7 @@ def way_figure(image: Float[Tensor, "3 height width"], tokens: Float[Tensor, "ro
     axes = [figure.add_axes([x / wide, 0.85 / high, broad / wide, size / high]) for x, broad in zip(left, across)]
     show_picture(axes[0], image)
     axes[1].imshow(principal_colours(tokens), interpolation="nearest")
-    axes[2].imshow(slots.numpy(), cmap="coolwarm", vmin=-2, vmax=2, aspect="auto", interpolation="nearest")
+    axes[2].imshow(slots.numpy(), cmap=IMAGE_CMAP, vmin=-2, vmax=2, aspect="auto", interpolation="nearest")
     code_table(axes[3], codes, head=False)
     show_picture(axes[4], rebuilt)
     for place in axes[1:3]:

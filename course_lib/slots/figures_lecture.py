@@ -103,7 +103,7 @@ def way_figure(image: Float[Tensor, "3 height width"], tokens: Float[Tensor, "ro
     axes = [figure.add_axes([x / 11.5, 0.85 / high, 1.65 / 11.5, 1.65 / high]) for x in left[:3] + left[4:]]
     show_picture(axes[0], image)
     axes[1].imshow(principal_colours(tokens), interpolation="nearest")
-    axes[2].imshow(out.slots[0].numpy(), cmap="coolwarm", vmin=-2, vmax=2, aspect="auto", interpolation="nearest")
+    axes[2].imshow(out.slots[0].numpy(), cmap=IMAGE_CMAP, vmin=-2, vmax=2, aspect="auto", interpolation="nearest")
     axes[2].set_yticks(range(slots), [str(k + 1) for k in range(slots)], size=11)
     show_picture(axes[3], out.reconstruction[0])
     for place in axes[1:3]:

@@ -77,13 +77,13 @@ class AnswerTable:
         axes.set_axis_off()
         axes.set_title("what CLIP answers", size=11)
         axes.set(xlim=(0, 1), ylim=(0, 1))
-        across = {way: 0.24 + 0.215 * number for number, way in enumerate(WAYS)}
+        across = {way: 0.2 + 0.233 * number for number, way in enumerate(WAYS)}
         down = {name: 0.7 - 0.19 * number for number, name in enumerate(questions)}
         for way, x in across.items():
             axes.text(x, 0.9, WAYS[way], size=8.5, ha="center", va="center", weight="bold")
         for name, y in down.items():
             axes.text(0.0, y, name, size=10, va="center")
-        self.cells = {(way, name): axes.text(x, y, "", size=8.5, ha="center", va="center")
+        self.cells = {(way, name): axes.text(x, y, "", size=8, ha="center", va="center")
                       for way, x in across.items() for name, y in down.items()}
 
     def set(self, answers: Mapping[str, Mapping[str, Answer]]) -> None:
