@@ -13,7 +13,6 @@ Slots and tokens are real numbers, so they are rounded to multiples of a step an
 of the rounded ones. It writes curve.csv, a row for every point, and curve.png.
 """
 
-import csv
 import math
 import sys
 from collections.abc import Iterator
@@ -39,7 +38,7 @@ from course_lib.codes.vqvae import PatchVQ
 from course_lib.core.command import key, serve
 from course_lib.core.errors import BadInput
 from course_lib.core.map import PARTS
-from course_lib.core.paths import atomic
+from course_lib.core.paths import atomic, write_csv
 from course_lib.core.run import check_writable
 from course_lib.core.style import PALETTE, new_figure
 from course_lib.core.threads import one_thread
@@ -78,6 +77,7 @@ class Point(NamedTuple):
 
     @property
     def rate(self) -> float:
+        """Bits for each number of the original."""
         return self.bits / self.numbers
 
 
@@ -197,11 +197,8 @@ class Settings:
 
 def write(points: list[Point], out: Path) -> None:
     """curve.csv and curve.png."""
-    with atomic(out / "curve.csv") as file, atomic(out / "curve.png") as picture:
-        with open(file, "w", newline="", encoding="utf-8") as text:
-            table = csv.writer(text)
-            table.writerow([*Point._fields, "rate"])
-            table.writerows([*point, point.rate] for point in points)
+    write_csv(out / "curve.csv", [point._asdict() | {"rate": point.rate} for point in points])
+    with atomic(out / "curve.png") as picture:
         curve_figure(points).savefig(picture, format="png", dpi=150)
 
 

@@ -1,6 +1,5 @@
 """What does each part of the machine do? SVQ and its prior trained with one thing changed: a row of a table."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from course_lib.codes.recipe_prior import counted, measure_nll, train_prior
 from course_lib.codes.svq import SVQ
 from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
-from course_lib.core.paths import atomic
+from course_lib.core.paths import rounded, write_csv, write_json
 from course_lib.core.run import Run
 
 CHANGES: dict[str, tuple[str, ...]] = {  # name -> settings that differ from the experiment file
@@ -82,8 +81,7 @@ def run(cfg: DictConfig) -> None:
         raise
     finally:
         if is_main_process() and len(row) > 2:
-            with atomic(folder / "row.json") as file:
-                file.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+            write_json(folder / "row.json", row)
             gather(folder.parent if HydraConfig.get().mode == RunMode.MULTIRUN else folder)
 
 
@@ -92,10 +90,7 @@ def gather(folder: Path) -> list[dict]:
     and after them those that are no change."""
     rows = [json.loads(file.read_text(encoding="utf-8")) for file in (*folder.glob("row.json"), *folder.glob("*/row.json"))]
     rows.sort(key=lambda row: ([*CHANGES, row["change"]].index(row["change"]), row["seed"]))
-    with atomic(folder / "ablations.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
-        table.writeheader()
-        table.writerows({name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()} for row in rows)
+    write_csv(folder / "ablations.csv", [rounded(row) for row in rows], COLUMNS)
     if any("failed" not in row for row in rows):
         ablation_figure(rows, save_path=folder / "ablations.png")
     return rows

@@ -77,15 +77,6 @@ class Atlas:
         codes = "" if self.codes is None else ", codes " + " ".join(map(str, self.codes[row].tolist()))
         return f"{said['size']} {said['colour']} {said['kind']}, {said['place']}{codes}"
 
-    def thumbnails(self, rows: Sequence[int], side: int = 24) -> UInt8[Tensor, "some side side 3"]:
-        """The objects `rows` cut out of their pictures: squares of one size, a little larger than the largest object."""
-        rows, half = list(rows), 1.1 * float(self.radius.max())
-        reach = (torch.arange(side) + 0.5) / side * 2 * half - half  # the middles of the pixels
-        y, x = torch.meshgrid(reach, reach, indexing="ij")
-        grid = self.position[rows, None, None] + torch.stack([x, y], -1)
-        found = self.pictures[self.scene[rows]].movedim(-1, 1).float()
-        return F.grid_sample(found, grid, mode="nearest", align_corners=False).byte().movedim(1, -1)
-
 
 @torch.no_grad()
 def collect(model: SVQ | SlotAutoencoder, data: SceneDataset, scenes: int = 1000, seed: int = 0, progress: bool = False) -> Atlas:

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
 from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn

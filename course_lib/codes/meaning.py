@@ -71,7 +71,7 @@ def collect_objects(model: SVQ, world: RuleWorld, scenes: int = 7000, seed: int 
     own = alone & (found["share"] >= HELD)
     if not own.any():
         raise BadInput(f"none of the objects of {scenes} scenes has a slot of its own; take a model whose slots follow the objects.")
-    scene, number = own.nonzero(as_tuple=True)
+    scene = own.nonzero()[:, 0]
     factors = {name: found[name][own] for name in ("size", "colour", "kind", "place")}
     factors |= {"row": factors["place"] // world.side, "column": factors["place"] % world.side}
     sizes = (len(world.sizes), world.colours, len(world.kinds), world.side, world.side)

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from course_lib.codes.world import BACKGROUND, RuleWorld, States
 from course_lib.core.errors import BadInput
+from course_lib.core.shares import Share, share  # noqa: F401  share is one of the measures, and imported from here
 
 BLURS = (0.0, 0.6, 1.2, 2.0)  # standard deviations in 1/64 of the picture: a template is compared sharp and blurred
 MOVE = 1  # of 64 pixels: so far an object may be from the middle of its place
@@ -90,41 +90,16 @@ def _compare(images: Tensor, templates: Tensor, apart: Tensor, world: RuleWorld)
 
 def judge(images: Tensor, world: RuleWorld) -> dict[str, Bool[Tensor, "batch"]]:
     """What becomes of each picture, one of four: right (it is read clearly and obeys the rule), unparsable, wrong_number (of
-    objects), or same_colour (of two objects)."""
+    objects), or same_colour (of two objects).
+
+    The share of right ones is the *generation accuracy*: what cannot be parsed counts as wrong. Compare it with
+    `world.lawful_by_chance`, what correct objects with independent colours would reach.
+    """
     found = parse(images, world)
     parsable, number = found["parsable"], found["present"].sum(1) == world.max_objects
     lawful = world.obeys(found["states"])
     return {"right": parsable & lawful, "unparsable": ~parsable, "wrong_number": parsable & ~number,
             "same_colour": parsable & number & ~lawful}
-
-
-class Share(NamedTuple):
-    """A share of `of` pictures and its 95 % interval from `low` to `high`."""
-
-    value: float
-    low: float
-    high: float
-    of: int
-
-
-def share(right: Bool[Tensor, "pictures"]) -> Share:
-    """The share p of n pictures that are right, with Wilson's interval for one set of pictures:
-
-    (p + z²/2n ± z √(p (1 − p)/n + z²/4n²)) / (1 + z²/n), z = 1.96 (Wilson 1927).
-    """
-    if not len(right):
-        raise BadInput("a share needs at least one picture.")
-    found = binomtest(int(right.sum()), len(right))
-    low, high = found.proportion_ci(0.95, method="wilson")
-    return Share(found.statistic, float(low), float(high), len(right))
-
-
-def generation_accuracy(images: Tensor, world: RuleWorld) -> Share:
-    """The share of generated pictures that are read clearly and obey the rule; what cannot be parsed counts as wrong.
-
-    Compare it with `world.lawful_by_chance`, what correct objects with independent colours would reach.
-    """
-    return share(judge(images, world)["right"])
 
 
 def over_seeds(shares: Sequence[Share]) -> Share:

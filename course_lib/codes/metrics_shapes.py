@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from einops import einsum
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import center_of_mass, find_objects, label
+from scipy.ndimage import center_of_mass, label
 from torch import Tensor
 from torch.nn.functional import max_pool2d, one_hot
 
@@ -26,9 +26,9 @@ def read_shapes(image: Float[Tensor, "3 height width"], world: Shapes) -> list[d
     """
     pixels = image.clamp(0, 1).permute(1, 2, 0).numpy()  # as on a screen
     away = np.linalg.norm(pixels[..., None, :] - np.vstack([np.median(pixels, (0, 1)), PALETTE]), axis=-1)
-    spots, _ = label(away.argmin(-1) > 0)
+    spots, many = label(away.argmin(-1) > 0)
     found = []
-    for number, window in enumerate(find_objects(spots), 1):
+    for number in range(1, many + 1):
         spot = spots == number
         area = spot.sum()
         if area < SPECK:
@@ -61,7 +61,7 @@ def touching(masks: Float[Tensor, "batch slots height width"]) -> Bool[Tensor, "
     """Whether pixels of two objects are neighbours. An object: the pixels that one slot owns, but for the slot that owns most, the background,
     and for slots of less than `SPECK` pixels."""
     owner, slots = masks.argmax(1), masks.shape[1]
-    many = torch.nn.functional.one_hot(owner.flatten(1), slots).sum(1)  # (batch, slots)
+    many = one_hot(owner.flatten(1), slots).sum(1)  # (batch, slots)
     thing = (many >= SPECK) & (many < many.amax(1, keepdim=True))
     on = thing.gather(1, owner.flatten(1)).view_as(owner)
     found = torch.zeros(len(masks), dtype=torch.bool)

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.core.errors import BadInput
+from course_lib.codes.quantizer import check_codes
+from course_lib.core.errors import BadInput, at_least_one
 from course_lib.core.weights import buildable
 
 AT_ONCE = 512  # scenes generated at the same time: enough for full speed, and the cache of the defaults takes 50 MB
@@ -25,7 +26,7 @@ class CodePrior(nn.Module):
 
     def __init__(self, slots: int, codebooks: int, codes: int):
         super().__init__()
-        positive(slots=slots, codebooks=codebooks, codes=codes)
+        at_least_one(slots=slots, codebooks=codebooks, codes=codes)
         self.slots, self.codebooks, self.codes = slots, codebooks, codes
         self.positions = slots * codebooks
 
@@ -34,10 +35,7 @@ class CodePrior(nn.Module):
         if codes.ndim != 3 or codes.shape[1:] != (self.slots, self.codebooks) or codes.is_floating_point():
             raise BadInput(f"this prior takes whole numbers of shape (batch, {self.slots} slots, {self.codebooks} "
                            f"codebooks), not {codes.dtype} of shape {tuple(codes.shape)}.")
-        wrong = codes[(codes < 0) | (codes >= self.codes)]
-        if len(wrong):
-            raise BadInput(f"code {int(wrong[0])} is out of range: a codebook of {self.codes} has codes "
-                           f"0 to {self.codes - 1}.")
+        check_codes(codes, self.codes)
 
     def draws(
         self, n: int, temperature: float, top_k: int | None, generator: torch.Generator | None
@@ -102,7 +100,7 @@ class Prior(CodePrior):
     def __init__(self, slots: int = 4, codebooks: int = 4, codes: int = 512, dim: int = 128, layers: int = 6, heads: int = 4,
                  dropout: float = 0.0):
         super().__init__(slots, codebooks, codes)
-        positive(dim=dim, layers=layers, heads=heads)
+        at_least_one(dim=dim, layers=layers, heads=heads)
         if dim % heads:
             raise BadInput(f"a width of {dim} cannot be shared equally among {heads} heads.")
         if not 0 <= dropout < 1:
@@ -231,9 +229,3 @@ def pick(
     weights = ((logits - logits.amax(-1, keepdim=True)) / temperature).exp()
     reached = weights.cumsum(-1)
     return torch.searchsorted(reached, draws.to(reached) * reached[..., -1:])
-
-
-def positive(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if value < 1:
-            raise BadInput(f"{name} must be at least 1, not {value}.")

@@ -166,9 +166,7 @@ class ProductQuantizer(nn.Module):
         if not indices.ndim or indices.shape[-1] != self.codebooks:
             raise BadInput(f"each vector has one index for each of {self.codebooks} codebooks; these indices have shape "
                            f"{list(indices.shape)}.")
-        wrong = indices[(indices < 0) | (indices >= self.codes)]
-        if len(wrong):
-            raise BadInput(f"code {int(wrong[0])} is out of range: a codebook of {self.codes} has codes 0 to {self.codes - 1}.")
+        check_codes(indices, self.codes)
 
     @torch.no_grad()
     def _begin(self, vectors: Vectors, generator: torch.Generator | None) -> None:
@@ -253,6 +251,13 @@ def entropy_bits(counts: Int[Tensor, "*lead codes"]) -> Float[Tensor, "*lead"]:
     """
     p = counts / counts.sum(-1, keepdim=True)
     return torch.special.entr(p).sum(-1) / math.log(2)
+
+
+def check_codes(indices: Int[Tensor, "..."], codes: int) -> None:
+    """Raise `BadInput`, naming the first index that is none of the numbers 0 to codes − 1."""
+    wrong = indices[(indices < 0) | (indices >= codes)]
+    if len(wrong):
+        raise BadInput(f"code {int(wrong[0])} is out of range: a codebook of {codes} has codes 0 to {codes - 1}.")
 
 
 def processes() -> int:

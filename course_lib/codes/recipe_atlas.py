@@ -1,6 +1,5 @@
 """`experiment=atlas`: what the slots and codes of trained weights hold, as a page, pictures, a table and words. Trains nothing."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,18 +11,9 @@ from course_lib.codes.loaders import create_datasets
 from course_lib.codes.svq import SVQ
 from course_lib.core.errors import BadInput
 from course_lib.core.launch import is_main_process
-from course_lib.core.paths import atomic
-from course_lib.core.weights import load_pretrained, load_weights
+from course_lib.core.paths import atomic, rounded, write_csv
+from course_lib.core.weights import find_weights
 from course_lib.slots.autoencoder import SlotAutoencoder
-
-
-def load_model(weights: str) -> SVQ | SlotAutoencoder:
-    """The model of shipped weights by their name, or of any by their path; raises `BadInput` for one without slots."""
-    named = Path(weights).name == weights and not Path(f"{weights.removesuffix('.safetensors')}.safetensors").exists()
-    model = load_pretrained(weights) if named else load_weights(weights)
-    if not isinstance(model, (SVQ, SlotAutoencoder)):
-        raise BadInput(f"an atlas needs slots, of an SVQ or a SlotAutoencoder, and {weights} holds a {type(model).__name__}.")
-    return model
 
 
 def summary(atlas: Atlas, rows: Sequence[dict]) -> str:
@@ -64,7 +54,7 @@ def run(cfg: DictConfig) -> None:
         raise BadInput(f"samples must be at least 1 scene, not {cfg.samples}.")
     if not is_main_process():
         return
-    model = load_model(cfg.weights)
+    model = find_weights(cfg.weights, (SVQ, SlotAutoencoder))
     _, data = create_datasets(seed=cfg.seed, held_out=cfg.samples, **cfg.dataset)
     atlas = collect(model, data, cfg.samples, cfg.seed, cfg.progress)
     of = list(cfg.vectors or ["slots"] + ["codes"] * (atlas.codes is not None and len(atlas.codes.unique(dim=0)) > 1))
@@ -74,10 +64,7 @@ def run(cfg: DictConfig) -> None:
     for name, figure in (("atlas", atlas_figure(atlas, maps)), ("atlas_scores", scores_figure(rows))):
         with atomic(out / f"{name}.png") as file:
             figure.savefig(file)
-    with atomic(out / "atlas_scores.csv") as file, file.open("w", newline="", encoding="utf-8") as table:
-        writer = csv.DictWriter(table, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()} for row in rows)
+    write_csv(out / "atlas_scores.csv", [rounded(row) for row in rows])
     with atomic(out / "atlas.txt") as file:
         file.write_text(words, encoding="utf-8")
     atlas_scatter(atlas, maps, clusters=clusters_to_show(atlas, rows, cfg.seed)).save(out / "atlas.html")

@@ -20,7 +20,7 @@ from course_lib.codes.svq import SVQ
 from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
 from course_lib.core.launch import is_main_process
-from course_lib.core.muon import Muon
+from course_lib.core.muon import muon_and_adam
 from course_lib.core.run import settings_of
 from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
@@ -34,11 +34,7 @@ MODELS = (SVQ, PatchVQ)
 def make_optimizers(prior: Prior, lr: float) -> list[Optimizer]:
     """Muon for the matrices of the blocks (Jordan et al. 2024), Adam for tables, heads, norms and biases: a row of a table
     is a vector of its own, and most rows have no gradient in a step, so there is no matrix to make orthogonal."""
-    matrices = [p for p in prior.blocks.parameters() if p.ndim == 2]
-    chosen = set(matrices)
-    others = [p for p in prior.parameters() if p not in chosen]
-    return [Muon(matrices, lr),
-            torch.optim.Adam(others, lr=lr, betas=(0.9, 0.99), fused=True)]
+    return muon_and_adam([p for p in prior.blocks.parameters() if p.ndim == 2], prior, lr, (0.9, 0.99))
 
 
 def train_prior(prior: Prior, codes: Codes, *, epochs: int, lr: float = LR, batch_size: int = BATCH, seed: int = 0,

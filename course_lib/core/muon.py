@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 
 class Muon(torch.optim.Muon):
@@ -22,6 +23,7 @@ class Muon(torch.optim.Muon):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One update of all matrices, in place. closure: computes the loss anew, as for any optimiser of torch."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -49,3 +51,11 @@ def orthogonal(
         gram = x @ x.mT
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x
+
+
+def muon_and_adam(matrices: Iterable[nn.Parameter], model: nn.Module, lr: float, betas: tuple[float, float]) -> list[Optimizer]:
+    """Muon for these matrices (Jordan et al. 2024), Adam with these betas for all other parameters of the model."""
+    matrices = list(matrices)
+    chosen = set(matrices)
+    others = [parameter for parameter in model.parameters() if parameter not in chosen]
+    return [Muon(matrices, lr), torch.optim.Adam(others, lr=lr, betas=betas, fused=True)]

@@ -1,8 +1,11 @@
 """Where the course keeps its files, and how a file is written so that it is never half there."""
 
+import csv
+import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,3 +50,28 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None) -> None:
+    """A table, a line for each of the rows, atomically. columns: by default those of the first row; what a row lacks stays empty."""
+    with atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(columns or rows[0]), restval="", extrasaction="ignore")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def rounded(row: Mapping[str, object], digits: int = 5) -> dict[str, object]:
+    """A row of a table with shorter numbers."""
+    return {name: round(value, digits) if isinstance(value, float) else value for name, value in row.items()}
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """A record as JSON, one entry a line, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -52,6 +52,7 @@ class EpochOrder(Sampler[int]):
         self.samples, self.seed, self.endless, self.epoch = samples, seed, endless, 0
 
     def set_epoch(self, epoch: int) -> None:
+        """Take the order of this epoch, counted from 1."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -84,8 +85,9 @@ def batches(data: Tensor | Dataset, batch_size: int, seed: int, workers: int = 0
     order = EpochOrder(len(data), seed, getattr(data, "endless", False))
     data = Rows(data) if isinstance(data, Tensor) else data
     whole = hasattr(data, "__getitems__")
-    return DataLoader(data, batch_size, sampler=order, num_workers=workers, collate_fn=_as_it_is if whole else None)
+    return DataLoader(data, batch_size, sampler=order, num_workers=workers, collate_fn=as_it_is if whole else None)
 
 
-def _as_it_is(batch):
+def as_it_is(batch):
+    """What a loader of whole batches does to put them together: nothing."""
     return batch

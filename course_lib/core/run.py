@@ -53,6 +53,7 @@ class History:
         self.epoch += 1
 
     def add_validation(self, measures: dict[str, float]) -> None:
+        """Append what was measured of held-out data after an epoch; raises `BadInput` for a name that the objective has, too."""
         for name, value in measures.items():
             if name in self.steps:
                 raise BadInput(f"objective and validation both measure {name!r}; rename one.")
@@ -104,10 +105,12 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
+        """The folder of its checkpoints."""
         return self.folder / "checkpoints" / self.name
 
     @property
     def logs(self) -> Path:
+        """The folder of its logs."""
         return self.folder / "logs" / self.name
 
     def begin(self, accelerator: Accelerator, arguments: dict) -> History:
@@ -154,7 +157,7 @@ class Run:
         """The checkpoint to go on from, if any, and its state."""
         if self.resume == "never":
             return None, {}
-        source = checkpoints.newest(self.checkpoints) if self.resume == "auto" else Path(self.resume)
+        source = self.newest if self.resume == "auto" else Path(self.resume)
         if source is None:
             return None, {}
         state = checkpoints.read(source)

@@ -5,7 +5,6 @@ Nothing is unpickled, and a card can only name a class that this course marked w
 
 import copy
 import functools
-import hashlib
 import importlib
 import importlib.metadata
 import inspect
@@ -23,9 +22,9 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_model, save_model
 from torch import nn
 
-from course_lib.core.errors import BadInput
+from course_lib.core.errors import BadInput, one_line
 from course_lib.core.launch import is_main_process
-from course_lib.core.paths import DATA, atomic
+from course_lib.core.paths import DATA, atomic, file_sha256
 
 REQUIRED = ("experiment", "config", "seed", "seconds", "metrics")  # what only the caller of `save_weights` knows
 CLASS_NAME = re.compile(r"(course_lib(?:\.[a-z][a-z0-9_]*)+)\.[A-Z]\w*")
@@ -73,7 +72,7 @@ def save_weights(model: nn.Module, path: str | Path, *, card: dict) -> Path:
             "versions": _versions(), "hardware": _hardware()}
     with atomic(description) as card_file, atomic(weights) as weights_file:  # renamed in reverse: the card last
         save_model(copy.deepcopy(model).half() if _is_half(model) else model, str(weights_file))
-        full["sha256"] = _sha256(weights_file)
+        full["sha256"] = file_sha256(weights_file)
         try:
             text = json.dumps(full, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         except (TypeError, ValueError) as error:
@@ -106,7 +105,7 @@ def load_weights(path: str | Path, expect: type[nn.Module] | tuple[type[nn.Modul
     if not weights.exists():
         raise BadInput(f"there are no weights {weights}; train them, or check the name.")
     card = read_card(path)
-    if _sha256(weights) != card["sha256"]:
+    if file_sha256(weights) != card["sha256"]:
         raise BadInput(f"{weights} does not match its card: the file is truncated or altered; get it again.")
     cls = _class_of(card["model"]["class"], weights)
     if expect is not None and not issubclass(cls, expect):
@@ -116,11 +115,11 @@ def load_weights(path: str | Path, expect: type[nn.Module] | tuple[type[nn.Modul
         with torch.random.fork_rng(devices=[]):
             model = cls(**card["model"]["arguments"])
     except (TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"the card of {weights} cannot rebuild its {cls.__name__} ({_line(error)}).") from error
+        raise BadInput(f"the card of {weights} cannot rebuild its {cls.__name__} ({one_line(error)}).") from error
     try:
         load_model(model, str(weights))
     except (RuntimeError, safetensors.SafetensorError) as error:
-        what = f"the {cls.__name__} of their card ({_line(error)})"
+        what = f"the {cls.__name__} of their card ({one_line(error)})"
         raise BadInput(f"the weights in {weights} do not fit {what}.") from error
     return model.eval()
 
@@ -150,7 +149,7 @@ def read_card(path: str | Path) -> dict:
     except FileNotFoundError as error:
         raise BadInput(f"{weights} has no card; {description.name} must lie beside it.") from error
     except (OSError, ValueError) as error:
-        raise BadInput(f"the card {description} cannot be read ({_line(error)}); get it again.") from error
+        raise BadInput(f"the card {description} cannot be read ({one_line(error)}); get it again.") from error
     model = card.get("model") if isinstance(card, dict) else None
     if not (isinstance(model, dict) and isinstance(model.get("class"), str)
             and isinstance(model.get("arguments"), dict) and isinstance(card.get("sha256"), str)):
@@ -200,11 +199,6 @@ def _plain(value):
     return value
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _versions() -> dict[str, str]:
     ours = importlib.metadata.version("course-lib")
     return {"course_lib": ours, "python": platform.python_version(), "torch": torch.__version__,
@@ -214,9 +208,3 @@ def _versions() -> dict[str, str]:
 def _hardware() -> dict[str, str | int | None]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count(), "gpu": gpu}
-
-
-def _line(error: Exception) -> str:
-    """The message of `error` on one line, shortened."""
-    text = " ".join(str(error).split()).rstrip(".")
-    return text if len(text) <= 160 else text[:157] + "…"

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from hydra.core.hydra_config import HydraConfig
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -15,6 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from course_lib.core.errors import BadInput
+from course_lib.core.launch import is_main_process
 from course_lib.core.paths import atomic
 from course_lib.core.run import settings_of
 from course_lib.core.threads import one_thread
@@ -115,6 +115,7 @@ class Film:
 
     @property
     def outputs(self) -> Float[Tensor, "frames n 1"]:
+        """What was made of z, frame by frame."""
         return torch.stack(self._frames)
 
 
@@ -142,7 +143,7 @@ def run(cfg: DictConfig) -> None:
     for stem, fit in [job for name in cfg.models for job in jobs[name]]:
         model, history = fit(x, hidden=list(cfg.model.hidden), lr=cfg.lr, epochs=cfg.epochs, batch_size=cfg.batch_size,
                              seed=cfg.seed, progress=cfg.progress, run=Run.from_config(cfg, stem))
-        if PartialState().is_main_process:
+        if is_main_process():
             card = {"experiment": HydraConfig.get().runtime.choices.experiment, "config": settings_of(cfg), "seed": cfg.seed,
                     "seconds": history.seconds, "metrics": measure(model, mixture)}
             save_weights(model, Path(cfg.out) / f"{stem}_model", card=card)

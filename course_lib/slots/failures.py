@@ -29,7 +29,7 @@ def from_labels(labels: Integer[Tensor, "batch height width"], slots: int | None
 
 def background_in_pieces(ids: Ids, pieces: int = 4) -> Labels:
     """Every object has a slot of its own; the background is cut into strips, one slot for each."""
-    return torch.where(ids > 0, ids + pieces - 1, _strip(ids, pieces))
+    return torch.where(ids > 0, ids + pieces - 1, stripes(ids, pieces))
 
 
 def objects_in_one(ids: Ids) -> Labels:
@@ -56,19 +56,15 @@ def objects_in_halves(ids: Ids) -> Labels:
     return labels
 
 
-def one_takes_all(ids: Ids) -> Labels:
-    """One slot owns every pixel."""
-    return torch.zeros_like(ids, dtype=torch.long)
-
-
 def stripes(ids: Ids, slots: int = 7) -> Labels:
     """Upright strips of equal width, whatever the picture shows."""
-    return _strip(ids, slots)
+    width = ids.shape[2]
+    return (torch.arange(width) * slots // width).expand(ids.shape).clone()
 
 
 def halves(ids: Ids) -> Labels:
     """One slot owns the upper half and one the lower."""
-    return _strip(ids.transpose(1, 2), 2).transpose(1, 2)
+    return stripes(ids.transpose(1, 2), 2).transpose(1, 2)
 
 
 def failure(title: str, words: str, scenes: Scenes, masks: Tensor, reconstruction: Tensor | None = None, which: int = 0) -> Failure:
@@ -81,9 +77,3 @@ def failure(title: str, words: str, scenes: Scenes, masks: Tensor, reconstructio
     metrics = {name: float(value) for name, value in scene_metrics(ids, masks).items() if name in ("fg_ari", "full_ari")}
     metrics |= {"mse": float((rebuilt - image).square().mean()), "largest mask": float(masks.amax(1).mean())}
     return Failure(title, image[0], masks[0], rebuilt[0], metrics, words)
-
-
-def _strip(ids: Ids, strips: int) -> Labels:
-    """The number of the upright strip in which each pixel lies."""
-    width = ids.shape[2]
-    return (torch.arange(width) * strips // width).expand(ids.shape).clone()

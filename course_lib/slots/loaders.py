@@ -6,9 +6,9 @@ from pathlib import Path
 from torch.utils.data import DataLoader, Dataset
 
 from course_lib.core.errors import BadInput
-from course_lib.core.randomness import EpochOrder
+from course_lib.core.randomness import EpochOrder, as_it_is
 from course_lib.slots.clevr import CLEVR6
-from course_lib.slots.scenes import MultiDSprites, Scenes, Shapes
+from course_lib.slots.scenes import MultiDSprites, Shapes
 
 GENERATED = {"shapes": Shapes, "multi_dsprites": MultiDSprites}
 DATASETS = (*GENERATED, "clevr6")
@@ -51,8 +51,8 @@ def create_dataloader(dataset_type: str = "shapes", batch_size: int = 32, resolu
     data, rest = create_datasets(dataset_type, resolution, max_objects, min_objects, seed, samples, held_out, folder,
                                  **special)
     order = NextEpoch(len(data), seed, data.endless)
-    return (DataLoader(data, batch_size, sampler=order, num_workers=workers, collate_fn=_whole),
-            DataLoader(rest, batch_size, num_workers=workers, collate_fn=_whole))
+    return (DataLoader(data, batch_size, sampler=order, num_workers=workers, collate_fn=as_it_is),
+            DataLoader(rest, batch_size, num_workers=workers, collate_fn=as_it_is))
 
 
 class NextEpoch(EpochOrder):
@@ -61,8 +61,3 @@ class NextEpoch(EpochOrder):
     def __iter__(self) -> Iterator[int]:
         self.epoch += 1
         return super().__iter__()
-
-
-def _whole(scenes: Scenes) -> Scenes:
-    """The data sets return whole batches; there is nothing to put together."""
-    return scenes

@@ -1,6 +1,5 @@
 """Which slot owns which object: what is left over when slots fail, counted object by object."""
 
-import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 

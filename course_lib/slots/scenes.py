@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from matplotlib.colors import hsv_to_rgb
 from torch import Tensor
 from torch.utils.data import Dataset

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from course_lib.core.errors import BadInput
 from course_lib.core.memory import free_memory
 from course_lib.core.weights import buildable
-from course_lib.tokens.compressor import Compressed, Compressor, Grid, owners
+from course_lib.tokens.compressor import Compressed, Compressor, Grid, by_field, field_size, owners
 from course_lib.tokens.draws import draws
+from course_lib.tokens.fields import extract_rf_targets
 
 ITERATIONS = 15  # of `leading`
 
@@ -58,10 +59,7 @@ class AveragePooling(Compressor):
         self.output_grid = sizes(output_grid)
 
     def forward(self, tokens: Grid) -> Compressed:
-        owner = owners(tokens.shape[1:3], self.output_grid).to(tokens.device)
-        height, width = self.output_grid
-        means = rearrange(tokens, "b (oh fh) (ow fw) d -> b (oh ow) (fh fw) d", oh=height, ow=width).mean(2)
-        return Compressed(means, owner.expand(len(tokens), -1, -1), 0.0)
+        return by_field(extract_rf_targets(tokens, self.output_grid).mean(2), tokens, self.output_grid)
 
 
 class Bilinear(Compressor):
@@ -97,13 +95,12 @@ class StridedPick(Compressor):
         self.output_grid, self.place = sizes(output_grid), None if place is None else tuple(place)
 
     def forward(self, tokens: Grid) -> Compressed:
-        owner = owners(tokens.shape[1:3], self.output_grid).to(tokens.device)
-        field = [n // few for n, few in zip(tokens.shape[1:3], self.output_grid)]
+        field = field_size(tokens.shape[1:3], self.output_grid)
         row, column = self.place or (field[0] // 2, field[1] // 2)
         if not (0 <= row < field[0] and 0 <= column < field[1]):
             raise BadInput(f"place ({row}, {column}) is outside a field of {field[0]} × {field[1]} tokens; count from 0.")
         picked = tokens[:, row :: field[0], column :: field[1]]
-        return Compressed(picked.flatten(1, 2), owner.expand(len(tokens), -1, -1), 0.0)
+        return by_field(picked.flatten(1, 2), tokens, self.output_grid)
 
 
 class RandomPick(Compressor):

@@ -4,7 +4,6 @@ A cache is a folder of safetensors files of some pictures each and cache.json, w
 1000 pictures by ViT-L/14-336 in float16 take 1.2 GB, all of ImageNet 1.5 TB.
 """
 
-import errno
 import json
 import math
 import shutil
@@ -22,9 +21,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from course_lib.core.errors import BadInput
+from course_lib.core.errors import BadInput, one_line, refusal
 from course_lib.core.memory import free_memory
 from course_lib.core.paths import atomic
+from course_lib.core.randomness import as_it_is
 from course_lib.slots.scenes import Scenes
 from course_lib.tokens.compressor import Grid
 from course_lib.tokens.photos import PhotoBatch, Photos
@@ -57,6 +57,7 @@ class LiveTokens(Dataset):
         return len(self.source)
 
     def batch(self, indices: Sequence[int]) -> Tokens:
+        """Tokens, CLS and labels of the pictures of these numbers, fewer where some cannot be read."""
         found, skipped = _encoded(self.clip, self.source.__getitems__(list(indices)), self.clip.grid)
         self.skipped += skipped
         return found
@@ -118,6 +119,7 @@ class TokenCache(Dataset):
         return int(self.ends[-1])
 
     def batch(self, indices: Sequence[int]) -> Tokens:
+        """Tokens, CLS and labels of the pictures of these numbers; raises IndexError for a number that there is not."""
         numbers = np.asarray(indices, np.int64)
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self):
             raise IndexError(f"pictures {numbers.min()} to {numbers.max()} of {len(self)}")
@@ -194,9 +196,7 @@ def cache_tokens(clip: nn.Module, source: Dataset, folder: str | Path, dtype: st
         with atomic(folder / RECORD) as temporary:
             temporary.write_text(json.dumps(new, indent=1), encoding="utf-8")
     except (OSError, SafetensorError) as error:
-        full = getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in str(error)
-        why = "the disk is full" if full else " ".join(str(error).split())
-        raise BadInput(f"cannot go on caching tokens into {folder} ({why}); make room or name another folder: what is complete stays, and "
+        raise BadInput(f"cannot go on caching tokens into {folder} ({refusal(error)}); make room or name another folder: what is complete stays, and "
                        "the same command goes on from there.") from None
     if new["skipped"]:
         tqdm.write(f"{folder}: {len(new['skipped'])} of {len(source)} pictures were left out.", file=sys.stderr)
@@ -208,7 +208,7 @@ def _write(clip: nn.Module, source: Dataset, missing: dict[Path, range], record:
     """Encode the pictures of each missing file, and write it when it has all of them."""
     dtype = DTYPES[record["dtype"]]
     batches = [list(part[first : first + batch_size]) for part in missing.values() for first in range(0, len(part), batch_size)]
-    ready: Iterator = iter(DataLoader(source, batch_sampler=batches, num_workers=workers, collate_fn=_as_it_is))
+    ready: Iterator = iter(DataLoader(source, batch_sampler=batches, num_workers=workers, collate_fn=as_it_is))
     for line in source.skipped if isinstance(source, Photos) else ():
         tqdm.write(f"left out: {line}", file=sys.stderr)
     with tqdm(total=sum(map(len, missing.values())), desc="tokens", unit="picture", disable=not (progress and missing)) as bar:
@@ -249,7 +249,7 @@ def _map_shard(path: Path) -> dict[str, Tensor]:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in Tokens._fields}
     except (SafetensorError, OSError) as error:
-        raise BadInput(f"{path} is missing or damaged ({' '.join(str(error).split())}); delete it and {RECORD}, "
+        raise BadInput(f"{path} is missing or damaged ({one_line(error)}); delete it and {RECORD}, "
                        "and cache the tokens again.") from None
 
 
@@ -276,7 +276,3 @@ def _size(many: int) -> str:
         if many >= one:
             return f"{many / one:.1f} {unit}"
     return f"{many / 1e3:.1f} kB"
-
-
-def _as_it_is(batch):
-    return batch

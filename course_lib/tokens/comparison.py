@@ -87,7 +87,7 @@ def compressor_table(clip: ClipTokens, scenes: int = SCENES, fitted: int = FITTE
               if only is None or name in only]
     with tqdm(desc="reading captions", total=len(wanted), unit="row", disable=not progress) as bar:
         questions = ZeroShot.about(world.batch(range(scenes)), clip).candidates
-        judge = Judge(clip, seen, scale, questions, float(scale.std.square().mean().sqrt()) / levels)
+        judge = Judge(clip, seen, scale, questions, step_of(scale, levels))
         rows = [judge.row(NOTHING, None, MeanToken.fit(training.split(AT_ONCE)))]
         for name, rate, make in wanted:
             bar.set_description(f"{name} {rate}x")
@@ -124,6 +124,11 @@ def shipped(name: str, folder: Path, clip: ClipTokens, grid: tuple[int, int]) ->
     return model
 
 
+def step_of(scale: Standard, levels: int = LEVELS) -> float:
+    """What tokens are rounded to, in their own units: their standard deviation (root mean square over channels) over so many levels."""
+    return float(scale.std.square().mean().sqrt()) / levels
+
+
 def output_grid(grid: Sequence[int], rate: int) -> tuple[int, int]:
     """The grid of 1 / rate as many tokens: fields of √rate × √rate."""
     side = math.isqrt(max(rate, 0))
@@ -155,6 +160,7 @@ class Judge:
 
     @torch.no_grad()
     def row(self, name: str, rate: int | None, compressor: Compressor) -> Row:
+        """Everything that is measured of one compressor; the columns are those of `Row`."""
         tokens, mean = self.seen.tokens, self.scale.mean
         passed = joined([compress(compressor, Seen(*part)) for part in zip(*(each.split(AT_ONCE) for each in self.seen))])
         rounded = quantised(passed.tokens, self.step)
@@ -178,12 +184,20 @@ class Judge:
         return Distance(measure(draw(made, few, 0), real), floor)
 
     def gains(self, tokens: Float[Tensor, "pictures n dim"]) -> dict[str, Share]:
+        """How much better each question is answered with these tokens than with CLS alone."""
         return {name: gain(right, self.cls_only[name]) for name, right in self.answers(tokens).items()}
 
-    @torch.no_grad()
     def answers(self, tokens: Float[Tensor, "pictures n dim"]) -> dict[str, Bool[Tensor, "pictures"]]:
         """Whether each question about each picture is answered rightly, if CLIP goes on with its CLS and these tokens."""
-        images = torch.cat([self.clip.replay(*part) for part in zip(tokens.split(AT_ONCE), self.seen.cls.split(AT_ONCE))])
+        return self.told(self.images(tokens))
+
+    @torch.no_grad()
+    def images(self, tokens: Float[Tensor, "pictures n dim"]) -> Float[Tensor, "pictures embed"]:
+        """The embeddings of the pictures, if CLIP goes on with its CLS and these tokens."""
+        return torch.cat([self.clip.replay(*part) for part in zip(tokens.split(AT_ONCE), self.seen.cls.split(AT_ONCE))])
+
+    def told(self, images: Float[Tensor, "pictures embed"]) -> dict[str, Bool[Tensor, "pictures"]]:
+        """Whether each question is answered rightly by these embeddings."""
         return {name: zero_shot(images, texts) for name, texts in self.questions.items()}
 
 
@@ -195,5 +209,6 @@ def joined(parts: Sequence[Compressed]) -> Compressed:
 
 
 def expanded(compressor: Compressor, passed: Compressed) -> Grid:
+    """The rebuilt grids of all pictures, some at a time."""
     parts = zip(passed.tokens.split(AT_ONCE), passed.owner.split(AT_ONCE))
     return torch.cat([compressor.expand(Compressed(tokens, owner, passed.bits)) for tokens, owner in parts])

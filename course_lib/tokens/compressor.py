@@ -64,7 +64,7 @@ class ConvCompressor(Compressor):
         if min(dim, num_layers, dim if hidden is None else hidden) < 1:
             raise BadInput(f"dim, num_layers and hidden must be at least 1, not {dim}, {num_layers} and {hidden}.")
         self.dim, self.grid, self.output_grid = dim, tuple(grid), tuple(output_grid)
-        self.field = (grid[0] // output_grid[0], grid[1] // output_grid[1])
+        self.field = field_size(grid, output_grid)
         self.use_residual, width = use_residual, hidden or dim
         widths = [dim, *[width] * num_layers]
         self.scale = Standard(dim)
@@ -165,6 +165,18 @@ def owners(grid: Sequence[int], output_grid: Sequence[int]) -> Int64[Tensor, "he
                        "choose divisors of its height and its width.")
     row, column = (torch.arange(n) // (n // few) for n, few in zip(grid, output_grid))
     return row[:, None] * output_grid[1] + column
+
+
+def field_size(grid: Sequence[int], output_grid: Sequence[int]) -> tuple[int, int]:
+    """(rows, columns) of places in a field; raises `BadInput` for grids that do not nest."""
+    owners(grid, output_grid)
+    return grid[0] // output_grid[0], grid[1] // output_grid[1]
+
+
+def by_field(passed: Float[Tensor, "batch n dim"], tokens: Grid, output_grid: Sequence[int]) -> Compressed:
+    """One token for each field of output_grid, row by row. Places follow from the grids: no side information."""
+    owner = owners(tokens.shape[1:3], output_grid).to(tokens.device)
+    return Compressed(passed, owner.expand(len(tokens), -1, -1), 0.0)
 
 
 def factors(field: Sequence[int], stages: int) -> list[tuple[int, int]]:

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.core.errors import BadInput
+from course_lib.core.errors import BadInput, at_least_one
 from course_lib.core.weights import buildable
-from course_lib.tokens.compressor import Compressed, Compressor, ConvCompressor, Grid, Standard, factors, owners, repeated
+from course_lib.tokens.compressor import Compressed, Compressor, ConvCompressor, Grid, Standard, factors, field_size, owners, repeated
 
 Tokens = Float[Tensor, "batch n dim"]
 
@@ -31,7 +31,8 @@ class Decoder(nn.Module):
         self.dim, self.grid, self.output_grid = dim, tuple(grid), tuple(output_grid)
         self.scale = Standard(dim)
         self.register_buffer("owner", owners(grid, output_grid), persistent=False)
-        self.spread = Spread(dim, (grid[0] // output_grid[0], grid[1] // output_grid[1]))
+        self.field = field_size(grid, output_grid)
+        self.spread = Spread(dim, self.field)
 
     def correction(self, tokens: Tokens) -> Grid:
         """What is added to the linear way; all in standard units."""
@@ -73,10 +74,10 @@ class ConvDecoder(Decoder):
                  hidden: int | None = None):
         super().__init__(dim, grid, output_grid)
         at_least_one(dim=dim, num_layers=num_layers, hidden=dim if hidden is None else hidden)
-        width, field = hidden or dim, (grid[0] // output_grid[0], grid[1] // output_grid[1])
+        width = hidden or dim
         widths = [dim, *[width] * num_layers]
         self.stages = nn.ModuleList(
-            Rise(into, out, factor) for into, out, factor in zip(widths, widths[1:], factors(field, num_layers)[::-1]))
+            Rise(into, out, factor) for into, out, factor in zip(widths, widths[1:], factors(self.field, num_layers)[::-1]))
         self.out = zeroed(nn.Conv2d(width, dim, 1))
 
     def correction(self, tokens: Tokens) -> Grid:
@@ -194,9 +195,3 @@ def zeroed(layer: nn.Module) -> nn.Module:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
-
-
-def at_least_one(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if value < 1:
-            raise BadInput(f"{name} must be at least 1, not {value}.")

@@ -7,10 +7,11 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib.core.errors import at_least_one
 from course_lib.core.weights import buildable
 from course_lib.tokens.compressor import Grid, factors
-from course_lib.tokens.decoder import AskTokens, Decoder, LearnedCompressor, Rise, Tokens, at_least_one, zeroed
-from course_lib.tokens.fields import Fields, assemble_rf, extract_rf_targets, field_size
+from course_lib.tokens.decoder import AskTokens, Decoder, LearnedCompressor, Rise, Tokens, zeroed
+from course_lib.tokens.fields import Fields, assemble_rf, extract_rf_targets
 
 
 class RFDecoder(Decoder):
@@ -22,10 +23,6 @@ class RFDecoder(Decoder):
     standardised; what it returns is a full grid, and `fields` the same field by field. A field of one token is corrected too. The
     decoder is not told which field it works on: CLIP's tokens know their place, and one that does not cannot be told where it stands.
     """
-
-    def __init__(self, dim: int, grid: Sequence[int], output_grid: Sequence[int]):
-        super().__init__(dim, grid, output_grid)
-        self.field = field_size(grid, output_grid)
 
     def changes(self, tokens: Float[Tensor, "many dim"]) -> Float[Tensor, "many field dim"]:
         """What is added to each token at the places of its field, in standard units. A subclass gives it."""

@@ -20,9 +20,9 @@ from course_lib.tokens.captions import COLOUR_NAMES, FACTORS, HELD_OUT, KINDS, U
 from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.losses_clip import contrastive_loss
 from course_lib.tokens.probe import exchange
-from course_lib.tokens.recipe_clip import CLIP, make_optimizers
-from course_lib.tokens.recipe_clip import HELD_OUT as UNSEEN
-from course_lib.tokens.small_clip import GREATEST, SmallClip
+from course_lib.tokens.loaders import HELD_OUT as UNSEEN
+from course_lib.tokens.recipe_clip import CLIP, make_optimizers, objective, validation
+from course_lib.tokens.small_clip import SmallClip
 from course_lib.tokens.zero_shot import ZeroShot, embedded
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # of embeddings of pictures and texts, and the log of the scale
@@ -100,9 +100,9 @@ def train_small(change: Change = Change(), *, epochs: int, steps: int = 20, pair
     many = pairs if change.neighbours else 2 * pairs  # a pair has one number
     world = change.world(model.resolution, samples=steps * many, seed=seed, neighbours=change.neighbours)
     data = Captioned(world, model.tokenizer, change.unnamed <= UNNAMED, change.unnamed)
-    history = train(model, partial(_objective, loss=change.loss), data, epochs=epochs, batch_size=many, lr=LR, optimizers=make_optimizers,
+    history = train(model, partial(objective, loss=change.loss), data, epochs=epochs, batch_size=many, lr=LR, optimizers=make_optimizers,
                     scheduler=partial(warm_up_and_decay, steps=epochs * steps), clip=CLIP, seed=seed, watch=watch, progress=progress,
-                    validate=partial(_validation, scenes=held_out) if held_out is not None else None)
+                    validate=partial(validation, scenes=held_out) if held_out is not None else None)
     return model, history
 
 
@@ -122,16 +122,3 @@ def contrast_row(change: str, seed: int, *, epochs: int, steps: int = 100, score
     alike = float((images.sum(0).square().sum() - scored) / (scored * (scored - 1)))
     return {"change": change, "seed": seed, **ZeroShot.about(scenes, clip, FACTORS).accuracy(images), "kind_held_out": held_out, **exchanged,
             "alike": alike, "loss": history.epochs["loss"][-1], "found": history.epochs["found"][-1], "scale": history.epochs["scale"][-1], "seconds": history.seconds}
-
-
-def _objective(model: SmallClip, batch: Scenes, loss: Loss) -> dict[str, Tensor]:
-    with torch.no_grad():
-        model.clip.logit_scale.clamp_(max=GREATEST)
-    images, texts, log_scale = model(batch["image"], batch["text"])
-    right = torch.arange(len(images), device=images.device)
-    return {"loss": loss(images, texts, log_scale), "found": ((images @ texts.mT).argmax(1) == right).float().mean(), "scale": log_scale.exp()}
-
-
-def _validation(model: SmallClip, scenes: Scenes) -> dict[str, float]:
-    clip = ClipTokens.of(model, freeze=False).eval()
-    return ZeroShot.about(scenes, clip, FACTORS).accuracy(embedded(clip, scenes["image"]))

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.tokens.compressor import Compressor, Grid, owners
+from course_lib.tokens.compressor import Compressor, Grid, field_size
 
 Fields = Float[Tensor, "batch n field dim"]  # the tokens of every field
 AT_ONCE = 8  # compressed tokens whose gradients are in memory together
@@ -24,12 +24,6 @@ class ReceptiveField(NamedTuple):
 
     share: Float[Tensor, "n height width"]  # of the squared gradient of each, where it lies; sums to 1
     inside: Float[Tensor, "n"]  # how much of it lies on the places that the token stands for
-
-
-def field_size(grid: Sequence[int], output_grid: Sequence[int]) -> tuple[int, int]:
-    """(rows, columns) of places in a field; raises `BadInput` for grids that do not nest."""
-    owners(grid, output_grid)
-    return grid[0] // output_grid[0], grid[1] // output_grid[1]
 
 
 def get_rf_indices(grid: Sequence[int], output_grid: Sequence[int]) -> Int64[Tensor, "n field"]:

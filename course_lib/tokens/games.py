@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from course_lib.core.errors import BadInput
 from course_lib.core.threads import one_thread
-from course_lib.core.training import train
+from course_lib.core.training import Objective, train
 from course_lib.tokens.baselines import sizes
-from course_lib.tokens.compressor import Compressed, Compressor, Grid, Standard, owners
+from course_lib.tokens.compressor import Compressed, Compressor, Grid, Standard, by_field
 from course_lib.tokens.critic import Shown, opponents
 from course_lib.tokens.fields import sample_rf_tokens
 from course_lib.tokens.losses import between, critic_loss, gradient_penalty, slope
@@ -35,8 +35,7 @@ class FieldPick(Compressor):
         self.output_grid = sizes(output_grid)
 
     def forward(self, tokens: Grid) -> Compressed:
-        owner = owners(tokens.shape[1:3], self.output_grid).to(tokens.device)
-        return Compressed(sample_rf_tokens(tokens, self.output_grid), owner.expand(len(tokens), -1, -1), 0.0)
+        return by_field(sample_rf_tokens(tokens, self.output_grid), tokens, self.output_grid)
 
 
 class Verdict(NamedTuple):
@@ -68,8 +67,13 @@ def train_critic(critic: nn.Module, shown: Sides, tokens: Grid, *, epochs: int =
         steep = gradient_penalty(player, real, fake, unit_of(real), **penalty)
         return {"loss": critic_loss(player(real), player(fake)) + lambda_gp * steep}
 
+    return fit_critic(critic, objective, tokens, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
+
+
+def fit_critic(critic: nn.Module, objective: Objective, tokens: Grid, **options: float) -> nn.Module:
+    """Train a critic that plays alone, in place, on the CPU, and return it. options: epochs, batch_size, lr and seed of `train`."""
     with one_thread():
-        train(critic, objective, tokens, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, cpu=True, progress=False,
+        train(critic, objective, tokens, cpu=True, progress=False, **options,
               optimizers=lambda player, rate: [torch.optim.Adam(player.parameters(), lr=rate, betas=BETAS, fused=True)])
     return critic
 

@@ -9,15 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from course_lib.core.errors import BadInput
-from course_lib.core.threads import one_thread
-from course_lib.core.training import train
 from course_lib.tokens.baselines import sizes
-from course_lib.tokens.compressor import Compressed, Compressor, Grid, Standard, owners
+from course_lib.tokens.compressor import Compressed, Compressor, Grid, Standard, by_field
 from course_lib.tokens.critic_rf import RFCritic, RFPair, compute_rf_gradient_penalty, rf_opponents
 from course_lib.tokens.fields import sample_rf_tokens
-from course_lib.tokens.games import Verdict
+from course_lib.tokens.games import Verdict, fit_critic
 from course_lib.tokens.losses import between, critic_loss, slope
-from course_lib.tokens.recipe import BETAS, LAMBDA
+from course_lib.tokens.recipe import LAMBDA
 
 Penalty = Callable[..., Float[Tensor, ""]]
 
@@ -37,7 +35,7 @@ class OtherField(Compressor):
     def forward(self, tokens: Grid) -> Compressed:
         n = math.prod(self.output_grid)
         step = int(torch.randint(1, n, ()))
-        return _picked(sample_rf_tokens(tokens, self.output_grid).roll(step, 1), tokens, self.output_grid)
+        return by_field(sample_rf_tokens(tokens, self.output_grid).roll(step, 1), tokens, self.output_grid)
 
 
 class OtherPicture(Compressor):
@@ -53,7 +51,7 @@ class OtherPicture(Compressor):
     def forward(self, tokens: Grid) -> Compressed:
         if len(tokens) < 2:
             raise BadInput("a batch of one picture has no other picture to take tokens from; give at least two.")
-        return _picked(sample_rf_tokens(tokens, self.output_grid).roll(1, 0), tokens, self.output_grid)
+        return by_field(sample_rf_tokens(tokens, self.output_grid).roll(1, 0), tokens, self.output_grid)
 
 
 def pair_of(compressor: Compressor, scale: Standard, tokens: Grid, sees: str = "token") -> RFPair:
@@ -72,10 +70,7 @@ def train_rf_critic(critic: RFCritic, compressor: Compressor, scale: Standard, t
         judge = partial(player, seen=pair.seen)
         return {"loss": critic_loss(judge(pair.real).flatten(), judge(pair.fake).flatten()) + lambda_gp * penalty(player, *pair, unit)}
 
-    with one_thread():
-        train(critic, objective, tokens, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, cpu=True, progress=False,
-              optimizers=lambda player, rate: [torch.optim.Adam(player.parameters(), lr=rate, betas=BETAS, fused=True)])
-    return critic
+    return fit_critic(critic, objective, tokens, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
 
 
 def judge_rf(critic: nn.Module, compressor: Compressor, scale: Standard, tokens: Grid) -> Verdict:
@@ -108,8 +103,3 @@ def penalty_of_pictures(critic: nn.Module, real: Tensor, fake: Tensor, seen: Ten
     x = between(real.detach().flatten(0, 1), fake.detach().flatten(0, 1)).view_as(real).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x, None if seen is None else seen.detach()).sum(), x, create_graph=True)
     return (unit * slope(gradient) - 1).square().mean()
-
-
-def _picked(passed: Float[Tensor, "batch n dim"], tokens: Grid, output_grid: tuple[int, int]) -> Compressed:
-    owner = owners(tokens.shape[1:3], output_grid).to(tokens.device)
-    return Compressed(passed, owner.expand(len(tokens), -1, -1), 0.0)

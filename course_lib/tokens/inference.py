@@ -17,8 +17,6 @@ and as metadata of what picture, checkpoint, CLIP and layer they are, both grids
     Other programs read the file by safetensors alone: safetensors.torch.load_file(path)["compressed"].
 """
 
-import csv
-import errno
 import hashlib
 import os
 import sys
@@ -37,15 +35,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm.auto import tqdm
 
-from course_lib.core.errors import BadInput
-from course_lib.core.paths import atomic
+from course_lib.core.errors import BadInput, one_line, refusal
+from course_lib.core.paths import atomic, file_sha256, write_csv
+from course_lib.core.randomness import as_it_is
 from course_lib.core.run import check_writable
 from course_lib.tokens.compressor import Grid
 from course_lib.tokens.figures_tokens import compression_figure
 from course_lib.tokens.metrics import centred_cosine, cosine, variance_unexplained
-from course_lib.tokens.photos import PhotoBatch, Photos, on_cpu
+from course_lib.tokens.photos import Photos, on_cpu
 from course_lib.tokens.small_clip import denormalized
-from course_lib.tokens.trained import Trained, file_sha256, load_trained
+from course_lib.tokens.trained import Trained, load_trained
 
 KEPT = ("compressed", "rebuilt", "cls")
 COLUMNS = ("name", "cosine", "centred_cosine", "variance_unexplained", "seconds")  # of summary.csv
@@ -121,7 +120,7 @@ def infer(checkpoint: str, image: str | Path, out: str | Path = "outputs/infer",
         tqdm.write(f"left out: {line}", file=sys.stderr)
     pending = [k for k in range(len(photos)) if k not in found]
     with tqdm(total=len(photos), initial=before, desc="pictures", unit="picture", disable=not (progress and pending)) as bar:
-        for batch in DataLoader(Subset(photos, pending), batch_size, num_workers=workers, collate_fn=_as_it_is):
+        for batch in DataLoader(Subset(photos, pending), batch_size, num_workers=workers, collate_fn=as_it_is):
             for line in batch.skipped:
                 tqdm.write(f"left out: {line}", file=sys.stderr)
             skipped += batch.skipped
@@ -135,10 +134,8 @@ def infer(checkpoint: str, image: str | Path, out: str | Path = "outputs/infer",
         many, first = len(photos), skipped[len(photos.skipped)]
         raise BadInput(first if isinstance(photos, OnePicture) else f"none of the {many} pictures of {image} can be used; the first: {first}")
     rows = [{name: found[k][name] for name in COLUMNS} for k in sorted(found)]
-    with _refusals(out), atomic(out / "summary.csv") as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS)
-        table.writeheader()
-        table.writerows(rows)
+    with _refusals(out):
+        write_csv(out / "summary.csv", rows, COLUMNS)
     return Report(rows, len(found) - before, skipped)
 
 
@@ -184,7 +181,7 @@ def _opened(path: str | Path) -> Iterator[safe_open]:
         with safe_open(path, "pt") as file:
             yield file
     except (OSError, SafetensorError) as error:
-        raise BadInput(f"{path} holds no compressed picture ({_line(error)}); take it away, or name another.") from error
+        raise BadInput(f"{path} holds no compressed picture ({one_line(error)}); take it away, or name another.") from error
 
 
 def _write(path: Path, trained: Trained, passed: Passed, row: int, about: dict[str, str], pixels: Tensor | None) -> dict[str, str]:
@@ -241,18 +238,9 @@ def _refusals(out: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        full = getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in str(error)
-        raise BadInput(f"cannot write into {out} ({'the disk is full' if full else _line(error)}); make room or name another folder: "
+        raise BadInput(f"cannot write into {out} ({refusal(error)}); make room or name another folder: "
                        "what is complete stays, and the same command goes on from there.") from error
 
 
 def _no_preprocess(picture: Image) -> Tensor:
     raise RuntimeError("a CLIP must say first how it takes pictures")
-
-
-def _as_it_is(batch: PhotoBatch) -> PhotoBatch:
-    return batch
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".")[:160]

@@ -11,13 +11,15 @@ from torch.nn import functional as F
 from course_lib.core.errors import BadInput
 from course_lib.tokens.compressor import Grid
 from course_lib.tokens.fields import Fields, field_resultant, field_size
-from course_lib.tokens.metrics import BANDS
+from course_lib.tokens.metrics import BANDS, band_of
 
 PerField = Float[Tensor, "batch rows columns"]
 RF_RECONSTRUCTIONS = ("mse", "cosine", "hybrid")
 
 
 class RFLoss(NamedTuple):
+    """What `rf_reconstruction_loss` returns."""
+
     loss: Float[Tensor, ""]
     per_field: Float[Tensor, "batch n"]  # the loss is their mean
 
@@ -116,11 +118,6 @@ def compute_rf_statistics(rebuilt: Grid, tokens: Grid, output_grid: Sequence[int
         raise BadInput("all tokens equal the mean, so there is no variance to explain; measure on real pictures.")
     return RFStatistics(cosines, resultant, _mean_of(_cosine(away, rebuilt_away, apart), output_grid),
                         _mean_of(apart.square(), output_grid) * places, variance)
-
-
-def band_of(cosines: Float[Tensor, "*lead"]) -> Int64[Tensor, "*lead"]:
-    """The number of the band in `BANDS`: 0 excellent (> 0.9), 1 good (0.8 to 0.9), 2 fair (0.6 to below 0.8), 3 poor (< 0.6)."""
-    return (cosines <= 0.9).long() + (cosines < 0.8) + (cosines < 0.6)
 
 
 def _distance(a: Grid, b: Tensor) -> Float[Tensor, "batch height width"]:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int64
-from scipy.stats import binomtest
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.core.errors import BadInput
-from course_lib.tokens.compressor import Compressed, Compressor, Grid
+from course_lib.core.shares import Share, share  # noqa: F401  share is one of the measures, and imported from here
+from course_lib.tokens.compressor import Compressed, Compressor, Grid, field_size
 
 BANDS = ("excellent", "good", "fair", "poor")  # > 0.9, 0.8 to 0.9, 0.6 to below 0.8, < 0.6
 DIRECTIONS, AT_ONCE = 256, 32  # of the sliced distance; how many of them are sorted together
@@ -31,15 +31,6 @@ class Seen(NamedTuple):
     tokens: Grid
     cls: Float[Tensor, "batch dim"]
     pixels: Float[Tensor, "batch channels rows columns"] | None = None
-
-
-class Share(NamedTuple):
-    """A share of `of` pictures with its 95 % interval, or a difference of two such shares."""
-
-    value: float
-    low: float
-    high: float
-    of: int
 
 
 class Distance(NamedTuple):
@@ -75,19 +66,21 @@ def variance_unexplained(rebuilt: Grid, tokens: Grid, mean: Float[Tensor, "dim"]
 
 def field_cosine(rebuilt: Grid, tokens: Grid, output_grid: Sequence[int]) -> Float[Tensor, "batch rows columns"]:
     """The mean cosine over the places of every field of output_grid. Raises `BadInput` for a grid that it does not divide."""
-    height, width = tokens.shape[1:3]
-    if height % output_grid[0] or width % output_grid[1]:
-        raise BadInput(f"a grid of {height} × {width} tokens cannot be divided into {output_grid[0]} × {output_grid[1]} equal fields.")
+    field_size(tokens.shape[1:3], output_grid)
     split = "b (oh fh) (ow fw) -> b oh ow (fh fw)"
     return rearrange(cosine(rebuilt, tokens), split, oh=output_grid[0], ow=output_grid[1]).mean(3)
 
 
+def band_of(cosines: Float[Tensor, "*lead"]) -> Int64[Tensor, "*lead"]:
+    """The number of the band in `BANDS`: 0 excellent (> 0.9), 1 good (0.8 to 0.9), 2 fair (0.6 to below 0.8), 3 poor (< 0.6)."""
+    return (cosines <= 0.9).long() + (cosines < 0.8) + (cosines < 0.6)
+
+
 def bands(cosines: Float[Tensor, "*lead"]) -> dict[str, int]:
-    """How many fields are excellent (> 0.9), good (0.8 to 0.9), fair (0.6 to below 0.8), poor (< 0.6). Raises `BadInput` for NaN."""
+    """How many fields are in each of `BANDS`, see `band_of`. Raises `BadInput` for NaN."""
     if cosines.isnan().any():
         raise BadInput("a cosine is NaN, which is in no band; the model that made it has diverged.")
-    above = [int((cosines > 0.9).sum()), int((cosines >= 0.8).sum()), int((cosines >= 0.6).sum()), cosines.numel()]
-    return {name: high - low for name, high, low in zip(BANDS, above, [0, *above])}
+    return dict(zip(BANDS, torch.bincount(band_of(cosines).flatten(), minlength=len(BANDS)).tolist()))
 
 
 # distributions
@@ -199,15 +192,6 @@ def zero_shot(images: Float[Tensor, "pictures embed"], texts: Float[Tensor, "*ea
     place = torch.as_tensor(correct, device=scores.device).expand(len(images))[:, None]
     others = scores.scatter(1, place, -math.inf).amax(1)
     return scores.gather(1, place)[:, 0] > others
-
-
-def share(right: Bool[Tensor, "pictures"]) -> Share:
-    """The share of right answers, with Wilson's interval (1927). Raises `BadInput` for no answer."""
-    if not len(right):
-        raise BadInput("a share needs at least one picture.")
-    found = binomtest(int(right.sum()), len(right))
-    low, high = found.proportion_ci(0.95, method="wilson")
-    return Share(found.statistic, float(low), float(high), len(right))
 
 
 def gain(right: Bool[Tensor, "pictures"], before: Bool[Tensor, "pictures"]) -> Share:

@@ -110,13 +110,6 @@ def root(matrix: Square, power: float = 0.5) -> Square:
     return (vectors * values.clamp(min=0) ** power) @ vectors.mT
 
 
-def wasserstein_gaussian(mean: Float64[Tensor, "dim"], covariance: Square, other_mean: Float64[Tensor, "dim"], other_covariance: Square) -> float:
-    """W₂² = ‖m − m′‖² + tr Σ + tr Σ′ − 2 tr (Σ^½ Σ′ Σ^½)^½ of two Gaussians (Peyré & Cuturi 2019, eq. 2.41)."""
-    half = root(covariance)
-    way = (mean - other_mean).square().sum() + covariance.trace() + other_covariance.trace() - 2 * root(half @ other_covariance @ half).trace()
-    return float(way)
-
-
 def _means(tokens: Grid, passed: Compressed) -> Float[Tensor, "n dim"]:
     """The mean of the tokens that each compressed token stands for; of one that stands for none, the token itself."""
     owner, n = passed.owner.flatten(1, 2), passed.tokens.shape[1]

@@ -5,10 +5,9 @@ A picture that cannot be used is left out, with one sentence that says why, and 
 
 import os
 import struct
-import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,12 +17,11 @@ import torch
 from jaxtyping import Float, Int64
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
-from tqdm.auto import tqdm
 
-from course_lib.core.errors import BadInput
+from course_lib.core.errors import BadInput, one_line
 from course_lib.core.randomness import stream_seed
 
 ENDINGS = (*IMG_EXTENSIONS, ".gif", ".jfif")
@@ -79,7 +77,7 @@ def open_picture(path: str | Path, max_pixels: int = MAX_PIXELS, background: str
         except UnidentifiedImageError:
             raise BadInput(f"{path} is not a picture, whatever its name says; take it away or save it as JPEG or PNG.") from None
         except DAMAGED as error:
-            raise BadInput(f"{path} is damaged or cut short ({_line(error)}); get it again.") from None
+            raise BadInput(f"{path} is damaged or cut short ({one_line(error)}); get it again.") from None
 
 
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
@@ -196,31 +194,6 @@ class Photos(Dataset):
                 "files": [list(pair) for pair in zip(self.files, sizes)]}
 
 
-def photo_batches(photos: Photos, batch_size: int = 32, workers: int = 0, progress: bool = False) -> Iterator[PhotoBatch]:
-    """All pictures in order, batch after batch; only `batch_size` of them (and 2 batches for each worker) are in memory.
-
-    Each broken picture is told in one line as it is met, with a summary at the end; batches without a picture are passed over.
-    workers: processes that read ahead; the batches are the same.
-    Raises `BadInput`: batch_size or workers out of range; after the last one, if no picture at all could be read.
-    """
-    if batch_size < 1 or workers < 0:
-        raise BadInput(f"batch_size must be at least 1 and workers at least 0, not {batch_size} and {workers}.")
-    skipped = list(photos.skipped)
-    for line in skipped:
-        tqdm.write(line, file=sys.stderr)
-    loader = DataLoader(photos, batch_size, num_workers=workers, collate_fn=_as_it_is)
-    for batch in tqdm(loader, desc="pictures", unit="batch", disable=not progress):
-        for line in batch.skipped:
-            tqdm.write(f"left out: {line}", file=sys.stderr)
-        skipped += batch.skipped
-        if len(batch.names):
-            yield batch
-    if skipped:
-        tqdm.write(f"{photos.folder}: {len(skipped)} of {len(photos)} pictures or folders were left out.", file=sys.stderr)
-    if len(skipped) - len(photos.skipped) == len(photos):
-        raise BadInput(f"none of the {len(photos)} pictures of {photos.folder} can be used; the first: {skipped[len(photos.skipped)]}")
-
-
 def create_photos(folder: str | Path, preprocess: Preprocess, use_subset: bool = False, subset_size: int = 1000, seed: int = 0,
                   held_out: float = 0.1, **options) -> tuple[Photos, Photos]:
     """(training, held-out) pictures: those of train/ and val/ where these lie in the folder, else a seeded share `held_out` apart.
@@ -271,11 +244,3 @@ def _may_be_read(folder: str) -> bool:
 def _is_picture(name: str) -> bool:
     name = os.path.basename(name)
     return name.lower().endswith(ENDINGS) and not name.startswith(".")
-
-
-def _as_it_is(batch: PhotoBatch) -> PhotoBatch:
-    return batch
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".")[:120] or type(error).__name__

@@ -21,7 +21,6 @@ from course_lib.tokens.clip import ClipTokens, Encoded
 from course_lib.tokens.compressor import Grid
 
 AT_ONCE = 25  # pictures that go through CLIP together
-ASKED = (*FACTORS, "other kind", "other colour")  # of the object that a token lies on, and of another object of the scene
 Images = Float[Tensor, "scenes embed"]
 
 
@@ -97,7 +96,8 @@ def of_objects(tokens: Grid, under: Int64[Tensor, "batch height width"], scenes:
 
 
 def answers(scenes: Scenes) -> dict[str, Int64[Tensor, "objects"]]:
-    """What is to be read off a token on each object: `ASKED`. The other object is the next of the scene, and of the last one the first."""
+    """What is to be read off a token on each object: `FACTORS` of the object, and "other kind" and "other colour" of another object of the
+    scene: the next one, and of the last one the first."""
     present, names = scenes["present"], dict(zip(FACTORS, ("kind", "colour_index", "size_index", "place")))
     many = present.sum(1, keepdim=True)
     after = (torch.arange(present.shape[1]) + 1) % many

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from course_lib.core.errors import BadInput
+from course_lib.core.errors import BadInput, one_line
 
 RECORD = "cache.json"
 SAME_PIXELS = 0.01  # preprocessings that differ less are one and the same, by another version or on another machine
@@ -77,6 +77,7 @@ def check(folder: Path, old: dict, new: dict) -> None:
 
 
 def read_record(folder: Path) -> dict | None:
+    """What cache.json says, or None where there is none. Raises `BadInput` if it cannot be read."""
     path = folder / RECORD
     if not path.exists():
         return None
@@ -85,5 +86,5 @@ def read_record(folder: Path) -> dict | None:
         if not {"clip", "preprocessing", "grid", "dim", "dtype", "source", "shard", "count"} <= record.keys():
             raise ValueError("it lacks an entry")
     except (OSError, ValueError, AttributeError) as error:
-        raise BadInput(f"{path} cannot be read ({' '.join(str(error).split())}); delete {folder} and cache the tokens again.") from None
+        raise BadInput(f"{path} cannot be read ({one_line(error)}); delete {folder} and cache the tokens again.") from None
     return record

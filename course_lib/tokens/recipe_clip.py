@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from course_lib.core.launch import is_main_process
-from course_lib.core.muon import Muon
+from course_lib.core.muon import muon_and_adam
 from course_lib.core.run import settings_of
 from course_lib.core.schedules import warm_up_and_decay
 from course_lib.core.training import History, Run, train
@@ -20,32 +20,29 @@ from course_lib.slots.scenes import Scenes
 from course_lib.tokens.captions import FACTORS, WORDS, Captioned, CaptionedScenes
 from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.figures_clip import zero_shot_figure
+from course_lib.tokens.loaders import HELD_OUT
 from course_lib.tokens.losses_clip import contrastive_loss
 from course_lib.tokens.small_clip import GREATEST, SmallClip
 from course_lib.tokens.zero_shot import QUESTIONS, ZeroShot, embedded
 
 LR, BATCH, CLIP = 2e-3, 32, 1.0
-HELD_OUT = 2**40  # seed of the scenes that are only measured; no training is numbered so
 SCORED = 400  # scenes of a card's metrics; 100 after every epoch
 JOINT = 200  # scenes of the joint question, which has by far the most texts
 
 
 def make_optimizers(model: SmallClip, lr: float) -> list[Optimizer]:
     """Muon for the matrices of the layers (Jordan et al. 2024), Adam for tables, patches, projections, norms and biases."""
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and ".layers." in name]
-    chosen = set(matrices)
-    others = [p for p in model.parameters() if p not in chosen]
-    return [Muon(matrices, lr), torch.optim.Adam(others, lr=lr, betas=(0.9, 0.98), fused=True)]
+    return muon_and_adam([p for name, p in model.named_parameters() if p.ndim == 2 and ".layers." in name], model, lr, (0.9, 0.98))
 
 
-def objective(model: SmallClip, batch: Scenes) -> dict[str, Tensor]:
+def objective(model: SmallClip, batch: Scenes, loss: Callable[[Tensor, Tensor, Tensor], Tensor] = contrastive_loss) -> dict[str, Tensor]:
     """The contrastive loss, the share of pictures that find their own caption in the batch, and the scale, at most 100."""
     with torch.no_grad():
         model.clip.logit_scale.clamp_(max=GREATEST)
     images, texts, log_scale = model(batch["image"], batch["text"])
     images, texts = images.float(), texts.float()
     right = torch.arange(len(images), device=images.device)
-    return {"loss": contrastive_loss(images, texts, log_scale), "found": ((images @ texts.mT).argmax(1) == right).float().mean(),
+    return {"loss": loss(images, texts, log_scale), "found": ((images @ texts.mT).argmax(1) == right).float().mean(),
             "scale": log_scale.exp()}
 
 

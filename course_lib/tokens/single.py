@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from course_lib.tokens.baselines import sizes
-from course_lib.tokens.compressor import Compressed, Compressor, Grid, owners
+from course_lib.tokens.compressor import Compressed, Compressor, Grid, by_field
 from course_lib.tokens.fields import extract_rf_targets
 
 
@@ -25,10 +25,9 @@ class MeanDirection(Compressor):
         self.output_grid = sizes(output_grid)
 
     def forward(self, tokens: Grid) -> Compressed:
-        owner = owners(tokens.shape[1:3], self.output_grid).to(tokens.device)
         fields = extract_rf_targets(tokens, self.output_grid)
         direction = normalize(normalize(fields, dim=3).mean(2), dim=2)
-        return Compressed(direction * fields.norm(dim=3).mean(2)[..., None], owner.expand(len(tokens), -1, -1), 0.0)
+        return by_field(direction * fields.norm(dim=3).mean(2)[..., None], tokens, self.output_grid)
 
 
 class PutBack(Compressor):

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 from transformers.utils import logging
 
-from course_lib.core.errors import BadInput
+from course_lib.core.errors import BadInput, one_line
 from course_lib.core.paths import DATA
 from course_lib.core.weights import load_weights
 from course_lib.tokens.small_clip import SmallClip
@@ -38,12 +38,12 @@ def find_clip(name: str, weights: Path = DATA / "weights") -> Parts:
         try:
             return _pretrained(name, local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-            raise BadInput(f"the folder {name} holds no whole CLIP ({_line(error)}); it needs config, weights, tokenizer and "
+            raise BadInput(f"the folder {name} holds no whole CLIP ({_first_sentence(error)}); it needs config, weights, tokenizer and "
                            "preprocessor as transformers' save_pretrained writes them.") from error
     try:
         return _pretrained(name)
     except (OSError, ValueError, RuntimeError) as error:
-        raise BadInput(f"{name!r} is neither shipped with the course nor a folder here, and the hub does not give it ({_line(error)}); "
+        raise BadInput(f"{name!r} is neither shipped with the course nor a folder here, and the hub does not give it ({_first_sentence(error)}); "
                        f"name a folder that holds it, or take the bundled model {BUNDLED!r}.") from error
 
 
@@ -53,7 +53,7 @@ def _check_folder(folder: Path) -> None:
     except FileNotFoundError as error:
         raise BadInput(f"the folder {folder} has no config.json; name a folder that transformers' save_pretrained wrote.") from error
     except (OSError, ValueError, AttributeError) as error:
-        raise BadInput(f"{folder / 'config.json'} cannot be read ({_line(error)}); get it again.") from error
+        raise BadInput(f"{folder / 'config.json'} cannot be read ({_first_sentence(error)}); get it again.") from error
     if kind != "clip":
         raise BadInput(f"the folder {folder} holds a model of the kind {kind!r}, not a CLIP with pictures and text ('clip'); name another.")
 
@@ -88,7 +88,5 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _line(error: Exception) -> str:
-    """The first sentence of an error's message, shortened."""
-    text = " ".join(str(error).split()).split(". ")[0].rstrip(".")
-    return text if len(text) <= 160 else text[:157] + "…"
+def _first_sentence(error: Exception) -> str:
+    return one_line(" ".join(str(error).split()).split(". ")[0])

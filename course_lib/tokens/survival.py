@@ -19,10 +19,10 @@ from course_lib.core.paths import DATA
 from course_lib.tokens.baselines import MeanToken
 from course_lib.tokens.captions import CaptionedScenes
 from course_lib.tokens.clip import ClipTokens
-from course_lib.tokens.comparison import AT_ONCE, LEVELS, NOTHING, RATES, Judge, Row, contenders, output_grid
+from course_lib.tokens.comparison import AT_ONCE, LEVELS, NOTHING, RATES, Judge, Row, contenders, output_grid, step_of
 from course_lib.tokens.compressor import Compressor, Grid, Standard
 from course_lib.tokens.dense import ANSWERS, DenseProbe
-from course_lib.tokens.metrics import Seen, bands, compress, field_cosine, zero_shot
+from course_lib.tokens.metrics import Seen, bands, compress, field_cosine
 from course_lib.tokens.retrieval import Retrieval
 from course_lib.tokens.zero_shot import ZeroShot
 
@@ -37,13 +37,11 @@ class Survivor(Judge):
     def __init__(self, clip: ClipTokens, world: CaptionedScenes, seen: Seen, scale: Standard, levels: int = LEVELS):
         self.about = Retrieval.about(world, clip)
         questions = ZeroShot.about(world.batch(range(len(world))), clip).candidates
-        super().__init__(clip, seen, scale, questions, float(scale.std.square().mean().sqrt()) / levels)
+        super().__init__(clip, seen, scale, questions, step_of(scale, levels))
 
-    @torch.no_grad()
-    def answers(self, tokens: Float[Tensor, "pictures n dim"]) -> dict[str, Bool[Tensor, "_"]]:
-        images = torch.cat([self.clip.replay(*part) for part in zip(tokens.split(AT_ONCE), self.seen.cls.split(AT_ONCE))])
-        found = {name: zero_shot(images, texts) for name, texts in self.questions.items()}
-        return found | {name: self.about.recall(images, k, look_for) for name, (k, look_for) in FOUND.items()}
+    def told(self, images: Float[Tensor, "pictures embed"]) -> dict[str, Bool[Tensor, "_"]]:
+        """Zero-shot and retrieval by these embeddings."""
+        return super().told(images) | {name: self.about.recall(images, k, look_for) for name, (k, look_for) in FOUND.items()}
 
     @property
     def chance(self) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """A trained compressor and the CLIP whose tokens it was trained on: what a command line means by `checkpoint`."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from course_lib.core import checkpoints
-from course_lib.core.errors import BadInput
-from course_lib.core.paths import DATA
+from course_lib.core.errors import BadInput, one_line
+from course_lib.core.paths import DATA, file_sha256
 from course_lib.core.weights import find_weights, load_weights, read_card
 from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.decoder import LearnedCompressor
@@ -104,13 +103,4 @@ def _fits(checkpoint: str | Path, what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise BadInput(f"{checkpoint} is damaged or does not fit {what} ({_line(error)}); name another.") from error
-
-
-def file_sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".")[:160]
+        raise BadInput(f"{checkpoint} is damaged or does not fit {what} ({one_line(error)}); name another.") from error

@@ -18,7 +18,7 @@ from course_lib.codes.atlas import Atlas, collect, make_maps
 from course_lib.codes.figures_atlas import MARKS, SYMBOLS, atlas_figure, atlas_scatter, look, scores_figure
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_pretrained
-from course_lib.slots.scenes import Shapes
+from course_lib.slots.scenes import COLOURS, Shapes
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,8 @@ def test_the_page_holds_everything(atlas, maps):
         y, x = (tile * place for place in divmod(data["scene"][row], data["columns"]))
         assert np.array_equal(sheet[y : y + tile, x : x + tile], atlas.pictures[atlas.scene[row]].numpy())
         centre = (torch.tensor(data["frame"][row][:2]) * tile).long()
-        assert np.array_equal(sheet[y + centre[1], x + centre[0]], atlas.thumbnails([row], 9)[0, 4, 4].numpy())
+        colour = torch.tensor(list(COLOURS.values()))[atlas.factors["colour"][row]]
+        assert np.array_equal(sheet[y + centre[1], x + centre[0]], (255 * colour).round().byte().numpy())
 
 
 def test_the_page_asks_nothing_of_the_network_and_is_small(atlas, maps, tmp_path):

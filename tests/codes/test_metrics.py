@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 from sklearn.metrics import mutual_info_score
 
-from course_lib.codes.metrics import (ERROR, MARGIN, Share, copies, factor_information, generation_accuracy, judge, over_seeds, parse,
+from course_lib.codes.metrics import (ERROR, MARGIN, Share, copies, factor_information, judge, over_seeds, parse,
                                       share)
 from course_lib.codes.world import BACKGROUND, RuleWorld
 from course_lib.core.errors import BadInput
@@ -112,7 +112,7 @@ def test_noise_and_plain_pictures_are_refused():
         assert not parse(torch.full((1, 3, 64, 64), level), WORLD)["parsable"].any()
     assert not parse(noise(SCENES["image"][:50], 0.3), WORLD)["parsable"].any()
     empty = parse(torch.full((1, 3, 64, 64), BACKGROUND), WORLD)  # nothing is there, clearly
-    assert empty["parsable"].all() and not empty["present"].any() and generation_accuracy(torch.zeros(1, 3, 64, 64), WORLD).value == 0
+    assert empty["parsable"].all() and not empty["present"].any() and not judge(torch.zeros(1, 3, 64, 64), WORLD)["right"].any()
 
 
 def test_half_of_an_object_is_none():
@@ -180,13 +180,13 @@ def test_every_picture_gets_one_of_four_verdicts():
     assert list(verdicts) == ["right", "unparsable", "wrong_number", "same_colour"]
     table = torch.stack(list(verdicts.values()), 1).int()
     assert table.tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 1, 0], [0, 1, 0, 0]]
-    assert generation_accuracy(images, WORLD)[::3] == (0.2, 5)
+    assert share(verdicts["right"])[::3] == (0.2, 5)
 
 
 def test_accuracy_of_true_scenes_is_one_and_without_the_rule_that_of_chance():
-    assert generation_accuracy(SCENES["image"], WORLD).value == 1
+    assert judge(SCENES["image"], WORLD)["right"].all()
     free = RuleWorld(rule=False, seed=5)
-    found = generation_accuracy(free.batch(range(MANY))["image"], free)
+    found = share(judge(free.batch(range(MANY))["image"], free)["right"])
     assert found.low < free.lawful_by_chance < found.high and found.of == MANY
 
 
@@ -200,16 +200,6 @@ def test_copies_are_the_same_set_of_objects():
     place = int((almost[0] > 0).nonzero()[0])
     almost[0, place] = almost[0, place] % 48 + 1  # one object is another
     assert not copies(almost, training, WORLD).any()
-
-
-@pytest.mark.parametrize(("k", "n"), [(8, 10), (0, 20), (20, 20), (803, 1000)])
-def test_wilsons_interval_is_its_formula(k, n):
-    z, p = norm.ppf(0.975), k / n
-    reach = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    low, high = ((p + z**2 / (2 * n) + sign * reach) / (1 + z**2 / n) for sign in (-1, 1))
-    assert share(torch.arange(n) < k) == pytest.approx((p, low, high, n), abs=1e-9)
-    if (k, n) == (8, 10):
-        assert (round(low, 3), round(high, 3)) == (0.490, 0.943)  # as tables have it
 
 
 def test_the_interval_over_seeds_is_students_and_never_narrower_than_wilsons():
@@ -273,7 +263,6 @@ def few(n: int) -> tuple[torch.Tensor, dict]:
     (lambda: parse(torch.zeros(1, 3, 32, 32), WORLD), r"shape \(batch, 3, 64, 64\), not \(1, 3, 32, 32\)"),
     (lambda: parse(torch.zeros(3, 64, 64), WORLD), r"not \(3, 64, 64\)"),
     (lambda: parse(torch.full((1, 3, 64, 64), torch.nan), WORLD), "pictures hold NaN"),
-    (lambda: share(torch.zeros(0, dtype=torch.bool)), "at least one picture"),
     (lambda: over_seeds([Share(1, 1, 1, 9)] * 2), "at least 3 of them, not 2"),
     (lambda: factor_information(*few(19_999)), "at least 20000 objects, not 19999"),
     (lambda: factor_information(few(9)[0], {}, least=2), "at least one codebook and one factor"),

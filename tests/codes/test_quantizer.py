@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from sklearn.cluster import KMeans
 from torch import Tensor
-from torch.nn import functional as F
 from vector_quantize_pytorch import VectorQuantize
 
 from course_lib.codes.quantizer import (

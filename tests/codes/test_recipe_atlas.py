@@ -75,7 +75,7 @@ def test_collapsed_codes_are_said_and_left_out(command, tmp_path, mine):
 @pytest.mark.parametrize(("arguments", "words"), [
     (["weights=nothing"], "no shipped weights are called 'nothing'; there are: "),
     (["weights=else/where"], "there are no weights else/where.safetensors"),
-    (["weights=latents_family"], "needs slots, of an SVQ or a SlotAutoencoder, and latents_family holds a VAEFamily"),
+    (["weights=latents_family"], "latents_family.safetensors holds a VAEFamily, not a SVQ or SlotAutoencoder; name other weights."),
     (["maps=[pcb]"], "maps must be a list of some of pca, t-sne, umap, not ['pcb']"),
     (["maps=[]"], "maps must be a list of some of"),
     (["clusterings=[kmeans]"], "clusterings must be a list of some of k-means, dbscan, hierarchical"),

@@ -54,7 +54,7 @@ def test_true_masks_have_no_errors_and_each_failure_has_its_own():
     assert shares == pytest.approx([0.8, 0.05, 0.05, 0.05, 0.05])
     errors = {name: object_errors(paper, failures.from_labels(labels)) for name, labels in {
         "truth": paper, "pairs": failures.objects_in_pairs(paper), "halves": failures.objects_in_halves(paper),
-        "one": failures.one_takes_all(paper), "pieces": failures.background_in_pieces(paper)}.items()}
+        "one": torch.zeros_like(paper), "pieces": failures.background_in_pieces(paper)}.items()}
     assert set(errors["truth"].values()) == set(errors["pieces"].values()) == {0.0}
     assert errors["pairs"] == {"merged": 1, "split": 0, "swallowed": 0}
     assert errors["halves"] == {"merged": 0, "split": 1, "swallowed": 0}
@@ -68,7 +68,7 @@ def test_true_masks_have_no_errors_and_each_failure_has_its_own():
     (failures.objects_in_one, 0, ([0.8] + 4 * [0.05], [0.8, 0.2], [0.8] + 4 * [0.05])),
     (failures.objects_in_pairs, 0.5, ([0.8] + 4 * [0.05], [0.8, 0.1, 0.1], [0.8] + 4 * [0.05])),
     (failures.objects_in_halves, 0.6, ([0.8] + 4 * [0.05], [0.8] + 8 * [0.025], [0.8] + 8 * [0.025])),
-    (failures.one_takes_all, 0, ([0.8] + 4 * [0.05], [1], [0.8] + 4 * [0.05])),
+    (torch.zeros_like, 0, ([0.8] + 4 * [0.05], [1], [0.8] + 4 * [0.05])),
 ])
 def test_scores_on_the_paper_scene_are_those_on_paper(labels, fg, full):
     paper = failures.paper_scene()

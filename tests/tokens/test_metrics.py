@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from course_lib.core.errors import BadInput
 from course_lib.tokens.baselines import Downsampled
 from course_lib.tokens.metrics import (
-    Seen, bands, centred_cosine, coded_bits, compress, cosine, draw, field_cosine, gain, median_distance, mmd, quantised, share, sliced_wasserstein,
+    Seen, bands, centred_cosine, coded_bits, compress, cosine, draw, field_cosine, gain, median_distance, mmd, quantised, sliced_wasserstein,
     variance_unexplained, zero_shot)
 
 GRID, DIM = (4, 6), 5
@@ -58,7 +58,7 @@ def test_a_field_has_the_mean_cosine_of_its_places():
     found, each = field_cosine(a, b, (2, 2)), cosine(a, b)
     for k, i, j in itertools.product(range(2), repeat=3):
         assert float(found[k, i, j]) == pytest.approx(float(each[k, 2 * i : 2 * i + 2, 3 * j : 3 * j + 3].mean()), abs=1e-6)
-    with pytest.raises(BadInput, match="a grid of 4 × 6 tokens cannot be divided into 3 × 2 equal fields.$"):
+    with pytest.raises(BadInput, match="a grid of 4 × 6 tokens cannot be divided into 3 × 2 equal fields; "):
         field_cosine(a, b, (3, 2))
 
 
@@ -180,14 +180,6 @@ def test_zero_shot_is_the_nearest_text():
     assert not zero_shot(images, texts[:, :1].expand(-1, 4, -1)).any()  # a tie is wrong
 
 
-def test_the_interval_is_wilsons():
-    right = torch.tensor([True] * 37 + [False] * 13)
-    n, p, z = 50, 0.74, scipy.stats.norm.ppf(0.975)
-    middle, reach = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert share(right) == pytest.approx((p, (middle - reach) / (1 + z**2 / n), (middle + reach) / (1 + z**2 / n), n))
-    assert share(torch.ones(9, dtype=torch.bool)).high == 1 and share(torch.zeros(9, dtype=torch.bool)).low == 0
-
-
 def test_a_gain_is_paired():
     before = torch.tensor([True, False] * 50)
     after = before.clone()
@@ -209,7 +201,6 @@ def test_a_gain_is_paired():
     (lambda: mmd(torch.ones(3, 2), torch.ones(3, 2), 0.0), "a positive bandwidth, not 3, 3 and 0.0.$"),
     (lambda: mmd(torch.ones(3, 2), torch.ones(3, 2)), "the median distance of the points is 0 or NaN"),
     (lambda: quantised(torch.ones(3), 0.0), "the step of the quantisation must be a positive number, not 0.0.$"),
-    (lambda: share(torch.ones(0, dtype=torch.bool)), "a share needs at least one picture.$"),
     (lambda: zero_shot(torch.ones(3, 2), torch.ones(4, 5, 2)), "questions are about 4 pictures, and 3 embeddings are given; give one for each.$"),
     (lambda: compress(Downsampled(StandIn()), Seen(noise(2, 4, 6, 5), noise(2, 5))), "Downsampled takes pixels, and the batch has none; encode pictures on the fly")])
 def test_what_cannot_be_measured(call, words):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
 from course_lib.core.errors import BadInput
-from course_lib.core.randomness import batches
-from course_lib.tokens.photos import MIN_SIDE, Photos, create_photos, on_cpu, open_picture, photo_batches
+from course_lib.core.randomness import as_it_is, batches
+from course_lib.tokens.photos import MIN_SIDE, Photos, create_photos, on_cpu, open_picture
 
 SIDE = 12
 
@@ -59,8 +60,8 @@ def plain(tmp_path):
     return tmp_path / "flat"
 
 
-def all_of(photos, **options):
-    return list(photo_batches(photos, **options))
+def all_of(photos, batch_size=32, workers=0):
+    return list(DataLoader(photos, batch_size, num_workers=workers, collate_fn=as_it_is))
 
 
 # the two layouts
@@ -106,17 +107,6 @@ def test_batches_are_those_of_the_folder_in_order_whoever_reads_them(plain, work
     assert [len(batch.names) for batch in found] == [4, 4, 1]
     assert torch.cat([batch.indices for batch in found]).tolist() == list(range(9))
     assert torch.equal(torch.cat([batch.pixels for batch in found]), torch.stack([preprocess(picture(k)) for k in range(9)]))
-
-
-def test_only_one_batch_is_read_ahead_of_its_use(plain):
-    read = []
-
-    def watched(image):
-        read.append(1)
-        return preprocess(image)
-
-    steps = [len(read) for _ in photo_batches(Photos(plain, watched), batch_size=2)]
-    assert steps == [2, 4, 6, 8, 9]
 
 
 def test_a_shuffled_loader_of_the_course_gives_the_same_batches(plain):
@@ -250,22 +240,20 @@ def test_a_picture_that_cannot_be_used_is_told_in_one_sentence(tmp_path, name):
     assert name in str(caught.value) and "\n" not in str(caught.value) and str(caught.value).count(". ") == 0
 
 
-def test_the_rest_of_a_folder_is_still_read(plain, capsys):
+def test_the_rest_of_a_folder_is_still_read(plain):
     for name, (make, _) in BROKEN.items():
         make(plain / name)
     found = all_of(Photos(plain, preprocess), batch_size=3)
     assert [name for batch in found for name in batch.names] == [f"{k}.png" for k in range(9)]
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert len(lines) == len(BROKEN) + 1
-    assert all(sum(name in line for line in lines[:-1]) == 1 for name in BROKEN)
-    assert lines[-1].endswith(f"{len(BROKEN)} of {9 + len(BROKEN)} pictures or folders were left out.")
+    lines = [line for batch in found for line in batch.skipped]
+    assert len(lines) == len(BROKEN) and all(sum(name in line for line in lines) == 1 for name in BROKEN)
 
 
-def test_a_folder_of_broken_pictures_alone(tmp_path, capsys):
+def test_a_folder_of_broken_pictures_alone(tmp_path):
     for name in ("text.png", "dot.png"):
         BROKEN[name][0](tmp_path / name)
-    with pytest.raises(BadInput, match="none of the 2 pictures of .* can be used; the first: .*dot.png has only"):
-        all_of(Photos(tmp_path, preprocess), batch_size=1)
+    (batch,) = all_of(Photos(tmp_path, preprocess))
+    assert batch.pixels.shape == (0, 3, 0, 0) and not len(batch.labels) and len(batch.skipped) == 2
 
 
 def test_pils_own_limit_is_a_sentence_too_and_stays_as_it_was(tmp_path, monkeypatch):
@@ -322,11 +310,11 @@ def forbidden(tmp_path_factory):
         (top / name).chmod(0o755)
 
 
-def test_what_may_not_be_read(forbidden, nobody, capsys):
-    assert [batch.names for batch in photo_batches(Photos(forbidden / "plain", preprocess))] == [["a.png"]]
-    assert "secret.png may not be read (no permission); make it readable." in capsys.readouterr().err
-    assert [batch.names for batch in photo_batches(Photos(forbidden / "classes", preprocess))] == [["one/a.png"]]
-    assert "classes/two may not be read" in capsys.readouterr().err
+def test_what_may_not_be_read(forbidden, nobody):
+    (batch,) = all_of(Photos(forbidden / "plain", preprocess))
+    assert batch.names == ["a.png"] and batch.skipped[0].endswith("secret.png may not be read (no permission); make it readable.")
+    classes = Photos(forbidden / "classes", preprocess)
+    assert classes.files == ["one/a.png"] and "classes/two may not be read" in classes.skipped[0]
     with pytest.raises(BadInput, match=r"the folder .*closed may not be read \(Permission denied\); make it readable.$"):
         Photos(forbidden / "closed", preprocess)
 
@@ -340,7 +328,6 @@ def test_what_may_not_be_read(forbidden, nobody, capsys):
     (lambda plain: Photos(plain, preprocess, use_subset=True, subset_size=0), "subset_size must be at least 1 picture, not 0.$"),
     (lambda plain: create_photos(plain, preprocess, use_subset=True, subset_size=-1), "subset_size must be at least 1 picture, not -1.$"),
     (lambda plain: create_photos(plain, preprocess, held_out=1.0), "held_out must be between 0 and 1 .* not 1.0 of 9.$"),
-    (lambda plain: all_of(Photos(plain, preprocess), batch_size=0), "batch_size must be at least 1 and workers at least 0, not 0 and 0.$"),
     (lambda plain: open_picture(plain), "flat is a folder, not a picture; name a file in it.$")])
 def test_what_cannot_be_asked_for(plain, call, words):
     (plain.parent / "empty").mkdir()
