@@ -398,7 +398,7 @@ claim("slots.fg_ari_7_iterations", by_rounds[7]["fg_ari"], above=0.4)
 #
 # ### What do the other knobs do?
 #
-# The study that Part II grew from gives advice: a few more slots than objects, batches of 16 to 64, 100 to 300 epochs, more iterations where slots do not separate, a lower learning rate and clipping where the training is unstable. We tried all of it, and our own choices, **one change at a time**, on small scenes (32 pixels, two to four objects, 5 slots) and for a short while: 3200 steps of 8 scenes at a learning rate (lr) of 1e-3, about two minutes on one core, so you can repeat any row ([record](../data/runs/slots_settings.json)).
+# The study that Part II grew from gives advice: a few more slots than objects, batches of 16 to 64, 100 to 300 epochs, more iterations where slots do not separate, a lower learning rate and clipping where the training is unstable. We tried all of it, and our own choices, **one change at a time**. The scenes are small (32 pixels, two to four objects, 5 slots) and the trainings short: 3200 steps of 8 scenes at a learning rate (lr) of 1e-3, about two minutes on one core. So you can repeat any row ([record](../data/runs/slots_settings.json)).
 #
 # Two terms of the table in advance. Slots **bind** when they begin to take whole objects. **Muon** (Jordan et al. 2024) is the optimiser of our weight matrices: its step moves all directions of a matrix equally far, however small the gradient is in some of them. All other weights learn by Adam.
 #

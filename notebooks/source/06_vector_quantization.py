@@ -20,7 +20,7 @@
 #
 # - A **codebook** is a list of $K$ vectors $e_1, \dots, e_K$. Each of them is a **code**.
 # - To **quantise** a vector $z$ is to replace it by the nearest code, $q(z) = e_k$ with $k = \arg\min_j \lVert z - e_j \rVert^2$.
-# - The **index** $k$ is all that passes the bottleneck. The decoder looks up $e_k$ in its copy of the codebook. We also call a code a **word**, when the point is that it is *said*: the codebook is the list of words, and the index says one of them.
+# - The **index** $k$ is all that passes the bottleneck. The decoder looks up $e_k$ in its copy of the codebook. We also call a code a **word** when the point is that it is *said*: the codebook is the list of words, and the index says one of them.
 # - **Distortion** is what is lost: here the mean of the squared distance $\lVert z - q(z) \rVert^2$.
 # - **Rate** is what passes: one index out of $K$ is $\log_2 K$ bits, if nothing is known about which are likely (section 6). A bit is $\ln 2 = 0.69$ of the nats of Part I.
 #

@@ -508,7 +508,9 @@ claim("codes.svq_six_codes_fg_ari", scene_metrics(scenes["ids"], poor.masks)["fg
 claim("codes.svq_chance_right", judge(drawn[0].clamp(0, 1), world)["right"].float().mean(), above=-1e-9, below=0.5)
 
 # %% [markdown]
-# With two slots {{codes.svq_two_slots_right:.0%}} of the scenes are read rightly; after one iteration {{codes.svq_once_right:.0%}}; with six codes in each codebook {{codes.svq_six_codes_right:.0%}}, although FG-ARI is still {{codes.svq_six_codes_fg_ari:.2f}}: FG-ARI asks *who*, not *what*. In the last row nobody asked for a certain scene, so we ask only whether the picture is a scene of this world at all, three whole objects of three colours:
+# With two slots {{codes.svq_two_slots_right:.0%}} of the scenes are read rightly; after one iteration {{codes.svq_once_right:.0%}}; with six codes in each codebook {{codes.svq_six_codes_right:.0%}}, although FG-ARI is still {{codes.svq_six_codes_fg_ari:.2f}}: FG-ARI asks *who*, not *what*. **The diagnostic:** the share of scenes that are read rightly, beside FG-ARI.
+#
+# In the last row nobody asked for a certain scene, so we ask only whether the picture is a scene of this world at all, three whole objects of three colours:
 # {{codes.svq_chance_right:.0%}} are. Each word by itself is a good one. What is missing is the grammar: which words go together, within a slot and between slots. Learning it is the subject of notebook 08.
 
 # %% [markdown]

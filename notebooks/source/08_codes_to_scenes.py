@@ -616,7 +616,7 @@ gallery_figure([(*words[name], images, judge(images, world)) for name, images in
 
 # %% [markdown]
 # Read the parrot's curves. Its training NLL falls to {{codes.parrot_training_nats:.1f}} nats, towards $\ln 256 = 5.55$: what it takes to name one of 256 scenes, and far *below* the entropy of the world. On held-out scenes it is best early, at {{codes.parrot_best_nats:.1f}} nats, and then rises to {{codes.parrot_held_out_nats:.1f}}. {{codes.parrot_right:.0%}} of its scenes are lawful, and {{codes.parrot_copies:.0%}} are copies.
-# **A training likelihood below the entropy is a sure sign**: a machine that knows more about its scenes than there is to know about the world knows the scenes.
+# **The diagnostic:** a training NLL below the entropy. A machine that knows more about its scenes than there is to know about the world knows the scenes. Where the entropy is unknown, watch the held-out NLL: it rises while that of the training falls.
 #
 # And a mistake that makes no strange pictures because it is refused. A prior speaks the codes of *one* model; for another, the numbers mean something else:
 
