@@ -9,7 +9,7 @@
 # - trust your installation, because it has just been tested;
 # - move a slider, read a claim and check an exercise.
 #
-# *Measured: {{minutes.00_welcome:.1f}} minutes on two CPU cores. Builds on: nothing.*
+# *Measured: {{minutes.00_welcome:.1f}} minutes on two CPU cores. Yours: one sitting of 20 minutes, exercises included. Builds on: nothing.*
 
 # %% [markdown]
 # If the set-up cell above printed one line of versions, everything works: PyTorch and torchvision fit together, and the course is installed.
@@ -165,7 +165,7 @@ bounds_target(my_bounds)
 #
 # The timetable of each route, minute by minute, is in [the teaching kit](../slides/TEACHING.md).
 #
-# How long the notebooks run, from top to bottom on two CPU cores (the work in between is yours):
+# How long the notebooks run, from top to bottom on two CPU cores. The work in between is yours: each notebook says in its first lines how many sittings it takes.
 #
 # | notebook | minutes | what you will see |
 # | --- | --- | --- |

@@ -10,7 +10,7 @@
 # - tell a problem of *information* from a problem of *optimisation*;
 # - cure the collapse by changing the pairing and nothing else.
 #
-# *Measured: {{minutes.01_decoder_collapse:.1f}} minutes on two CPU cores. Builds on: nothing but Python and the idea of a neural network.*
+# *Measured: {{minutes.01_decoder_collapse:.1f}} minutes on two CPU cores. Yours: one sitting of 45 minutes, exercises included. Builds on: nothing but Python and the idea of a neural network.*
 
 # %% [markdown]
 # ## 1 · A world of one number

@@ -9,7 +9,7 @@
 # - show that a perfect reconstruction says nothing about generation;
 # - measure how far the codes are from the prior, and repair that after the fact.
 #
-# *Measured: {{minutes.02_autoencoder:.1f}} minutes on two CPU cores. Builds on: notebook 01.*
+# *Measured: {{minutes.02_autoencoder:.1f}} minutes on two CPU cores. Yours: one sitting of 45 minutes, exercises included. Builds on: notebook 01.*
 
 # %% [markdown]
 # ## 1 · Let the data choose their latent

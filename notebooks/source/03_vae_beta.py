@@ -10,7 +10,7 @@
 # - compute, before training, the β at which the model collapses;
 # - recognise posterior collapse, and avoid three classic mistakes around it.
 #
-# *Measured: {{minutes.03_vae_beta:.1f}} minutes on two CPU cores. Builds on: notebooks 01 and 02.*
+# *Measured: {{minutes.03_vae_beta:.1f}} minutes on two CPU cores. Yours: two sittings of 40 minutes, exercises included; pause after section 4. Builds on: notebooks 01 and 02.*
 
 # %% [markdown]
 # ## 1 · From a repair to a principle

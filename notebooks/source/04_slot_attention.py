@@ -10,7 +10,7 @@
 # - prove in two lines that no slot is special, and see what follows for slots that start alike;
 # - choose between full, implicit and bi-level gradients, and say who is taught by each.
 #
-# *Measured: {{minutes.04_slot_attention:.1f}} minutes on two CPU cores. Builds on: softmax and the mean; notebook 03 for the word nat.*
+# *Measured: {{minutes.04_slot_attention:.1f}} minutes on two CPU cores. Yours: two sittings of 40 minutes, exercises included; pause after section 6. Builds on: softmax and the mean; notebook 03 for the word nat.*
 
 # %% [markdown]
 # ## 1 · From one number to a few slots
