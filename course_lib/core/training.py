@@ -9,7 +9,8 @@ that was killed and resumed gives the very same numbers as one that never was.
 import math
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -84,64 +85,40 @@ def train(
         raise BadInput(f"batch_size {batch_size} cannot be split among {accelerator.num_processes} processes.")
 
     home = next(model.parameters()).device
-    step = _Step(model, objective)
     chosen = optimizers(model, lr) if optimizers else [torch.optim.Adam(model.parameters(), lr=lr, fused=True)]
-    schedules = [scheduler(optimizer) for optimizer in chosen] if scheduler else []
-    players = [[p for group in optimizer.param_groups for p in group["params"] if p.requires_grad] for optimizer in chosen]
     loader = accelerator.prepare(batches(data, batch_size, seed, workers))
-    step, *prepared = accelerator.prepare(step, *chosen)
-    schedules = [accelerator.prepare(schedule) for schedule in schedules]
-    # Accelerate's optimiser looks for an optional package at every step (0.1 ms); only scaled gradients (fp16) need it.
-    updaters = prepared if accelerator.scaler else chosen
+    update = _Update(accelerator, _Step(model, objective), chosen, scheduler, turn, clip)
     seed_noise(seed, accelerator.process_index)
 
-    history = History()
-    if run:
-        history = run.begin(accelerator, {"epochs": epochs, "batch_size": batch_size, "lr": lr, "clip": clip,
-                                          "seed": seed, "log_every": log_every, "samples": len(data)})
-    shown = progress and accelerator.is_main_process
+    arguments = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "clip": clip, "seed": seed, "log_every": log_every, "samples": len(data)}
+    history = run.begin(accelerator, arguments) if run else History()
     bar = tqdm(total=epochs * len(loader), initial=history.epoch * len(loader), unit="step", mininterval=0.5,
-               desc=run.name if run else None, disable=not shown)
+               desc=run.name if run else None, disable=not (progress and accelerator.is_main_process))
     try:
-        if history.epoch == 0:
-            _looked(watch and partial(watch, 0), model)
-        while history.epoch < epochs:
-            started, rows = time.perf_counter(), []
-            loader.set_epoch(history.epoch + 1)
-            model.train()
-            for done, batch in enumerate(loader, history.updates):
-                if before_step:
-                    before_step(done)
-                for updater in updaters:
-                    updater.zero_grad()
-                now = slice(None) if turn is None else _take_turn(players, turn(done))
-                measures = step(batch)
-                accelerator.backward(measures["loss"])
-                if clip:
-                    accelerator.clip_grad_norm_(step.parameters(), clip)
-                for updater in updaters[now] + schedules[now]:
-                    updater.step()
-                rows.append({name: value.detach() for name, value in measures.items()})
-                bar.update()
-            history.add_epoch(_numbers(accelerator, rows), log_every, run.newest if run else None)
-            history.add_validation({name: float(value) for name, value in _looked(validate, model).items()})
-            history.note_best(best)
-            history.seconds += time.perf_counter() - started
-            bar.set_postfix({best: f"{history.epochs[best][-1]:.4g}"}, refresh=False)
-            if run:
-                run.after_epoch(accelerator, history, epochs)
-                if pictures and accelerator.is_main_process and run.is_due(history.epoch, epochs):
-                    for tracker in accelerator.trackers:
-                        tracker.log_images(_looked(pictures, model), step=history.updates)
-            _looked(watch and partial(watch, history.epoch), model)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MemoryError) or should_reduce_batch_size(error):
-            raise BadInput(f"out of memory with batch_size {batch_size}; use a smaller batch or resolution.") from error
-        raise
+        with _enough_memory(batch_size):
+            if history.epoch == 0:
+                _looked(watch and partial(watch, 0), model)
+            while history.epoch < epochs:
+                started, rows = time.perf_counter(), []
+                loader.set_epoch(history.epoch + 1)
+                model.train()
+                for done, batch in enumerate(loader, history.updates):
+                    if before_step:
+                        before_step(done)
+                    rows.append(update(done, batch))
+                    bar.update()
+                history.add_epoch(_numbers(accelerator, rows), log_every, run.newest if run else None)
+                history.add_validation({name: float(value) for name, value in _looked(validate, model).items()})
+                history.note_best(best)
+                history.seconds += time.perf_counter() - started
+                bar.set_postfix({best: f"{history.epochs[best][-1]:.4g}"}, refresh=False)
+                if run:
+                    run.after_epoch(accelerator, history, epochs)
+                    _log_pictures(pictures if run.is_due(history.epoch, epochs) else None, model, accelerator, history)
+                _looked(watch and partial(watch, history.epoch), model)
     finally:
         bar.close()
-        if turn:
-            _ask_for_gradients(players, range(len(players)))
+        update.end_turns()
         for tracker in accelerator.trackers:
             tracker.finish()
     model.to(home).eval()
@@ -162,19 +139,49 @@ class _Step(nn.Module):
         return measures
 
 
-def _take_turn(players: list[list[nn.Parameter]], turn: int | range) -> slice:
-    """Let only the parameters of these optimisers ask for gradients; return their places among the optimisers."""
-    active = turn if isinstance(turn, range) else [turn]
-    if not active or any(number not in range(len(players)) for number in active):
-        raise BadInput(f"turn must name one of the {len(players)} optimisers, 0 to {len(players) - 1}, not {turn!r}.")
-    _ask_for_gradients(players, active)
-    return slice(active[0], active[-1] + 1)
+class _Update:
+    """One update of the model: gradients of a batch, and a step of the optimisers whose turn it is, with their schedules."""
 
+    def __init__(self, accelerator: Accelerator, step: _Step, optimizers: list[Optimizer],
+                 scheduler: Callable[[Optimizer], LRScheduler] | None, turn: Callable[[int], int | range] | None, clip: float | None):
+        self.accelerator, self.turn, self.clip = accelerator, turn, clip
+        self.players = [[p for group in optimizer.param_groups for p in group["params"] if p.requires_grad] for optimizer in optimizers]
+        schedules = [scheduler(optimizer) for optimizer in optimizers] if scheduler else []
+        self.step, *prepared = accelerator.prepare(step, *optimizers)
+        self.schedules = [accelerator.prepare(schedule) for schedule in schedules]
+        # Accelerate's optimiser looks for an optional package at every step (0.1 ms); only scaled gradients (fp16) need it.
+        self.optimizers = prepared if accelerator.scaler else optimizers
 
-def _ask_for_gradients(players: list[list[nn.Parameter]], active: Sequence[int]) -> None:
-    for number, parameters in enumerate(players):
-        for parameter in parameters:
-            parameter.requires_grad_(number in active)
+    def __call__(self, done: int, batch: Batch) -> dict[str, Tensor]:
+        """Update number `done`, counted from 0; return the measures of its batch."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        now = slice(None) if self.turn is None else self._take_turn(self.turn(done))
+        measures = self.step(batch)
+        self.accelerator.backward(measures["loss"])
+        if self.clip:
+            self.accelerator.clip_grad_norm_(self.step.parameters(), self.clip)
+        for each in self.optimizers[now] + self.schedules[now]:
+            each.step()
+        return {name: value.detach() for name, value in measures.items()}
+
+    def end_turns(self) -> None:
+        """Afterwards all parameters ask for gradients again."""
+        if self.turn:
+            self._ask_for_gradients(range(len(self.players)))
+
+    def _take_turn(self, turn: int | range) -> slice:
+        """Let only the parameters of these optimisers ask for gradients; return their places among the optimisers."""
+        active, many = turn if isinstance(turn, range) else [turn], len(self.players)
+        if not active or any(number not in range(many) for number in active):
+            raise BadInput(f"turn must name one of the {many} optimisers, 0 to {many - 1}, not {turn!r}.")
+        self._ask_for_gradients(active)
+        return slice(active[0], active[-1] + 1)
+
+    def _ask_for_gradients(self, active: Sequence[int]) -> None:
+        for number, parameters in enumerate(self.players):
+            for parameter in parameters:
+                parameter.requires_grad_(number in active)
 
 
 def _accelerator(run: Run | None, cpu: bool, turns: bool) -> Accelerator:
@@ -210,6 +217,23 @@ def _looked(look: Callable[[nn.Module], Any] | None, model: nn.Module) -> Any:
     model.eval()
     with unchanged_randomness(), torch.no_grad():
         return look(model)
+
+
+def _log_pictures(pictures: Callable | None, model: nn.Module, accelerator: Accelerator, history: History) -> None:
+    if pictures and accelerator.is_main_process:
+        for tracker in accelerator.trackers:
+            tracker.log_images(_looked(pictures, model), step=history.updates)
+
+
+@contextmanager
+def _enough_memory(batch_size: int) -> Iterator[None]:
+    """Say in one sentence that memory ran out."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or should_reduce_batch_size(error):
+            raise BadInput(f"out of memory with batch_size {batch_size}; use a smaller batch or resolution.") from error
+        raise
 
 
 def _check(data: Tensor | Dataset, **numbers) -> None:
