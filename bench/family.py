@@ -9,8 +9,9 @@ trained, in turn with the whole family, and their mean time is multiplied by 24:
 
 import statistics
 import sys
-import time
+from functools import partial
 from pathlib import Path
+from timeit import timeit
 
 import torch
 
@@ -23,13 +24,7 @@ from tests.latents.textbook import TextbookVAE, train_one  # noqa: E402
 LIMIT, LIVE_SECONDS = 8, 30
 SINGLES = (0.1, 1.0, 10.0)  # the β's trained one after another
 LIVE_STEPS = 4000
-
-
-def seconds(work) -> float:
-    """Return how long `work()` takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+seconds = partial(timeit, number=1)  # of one call
 
 
 def main(steps: int) -> int:

@@ -10,8 +10,8 @@ printed: how drawing grows with the number of objects and the resolution.
 
 import statistics
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
+from timeit import timeit
 
 import torch
 
@@ -23,13 +23,7 @@ from course_lib.slots.scenes import MultiDSprites, SceneDataset, Scenes, Shapes
 LIMIT = 4
 OBJECTS = {Shapes: (2, 4, 6, 8), MultiDSprites: (2, 4, 6, 8, 10)}  # ten shapes that may not touch do not fit
 RESOLUTIONS = (32, 64, 128)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long `work()` takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+seconds = partial(timeit, number=1)  # of one call
 
 
 def draw_seconds(worlds: list[SceneDataset], rounds: int) -> list[float]:

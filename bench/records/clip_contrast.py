@@ -13,7 +13,7 @@ from statistics import mean
 import torch
 from trained import machine
 
-from course_lib.core.paths import DATA, atomic
+from course_lib.core.paths import DATA, write_json
 from course_lib.tokens.failures_clip import CHANGES, LR, PAIRS, SMALL, contrast_row
 
 SEEDS, EPOCHS, STEPS = (0, 1), 8, 100
@@ -44,8 +44,7 @@ def keep(rows: list[dict]) -> None:
               "command": "python bench/records/clip_contrast.py", **machine(), "settings": SMALL | {"pairs": PAIRS, "lr": LR, "steps": EPOCHS * STEPS},
               "measured": {f"{name}_{change}": mean(row[name] for row in found) for change, found in by_change.items() if found for name in names},
               "rows": rows}
-    with atomic(RECORD) as file:
-        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(RECORD, record)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ the record, and the others go on. An interrupted sweep goes on where it stopped.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from statistics import mean
 from trained import machine
 
 from course_lib.codes.ablations import CHANGES, gather
-from course_lib.core.paths import DATA, atomic
+from course_lib.core.paths import DATA, write_json
 
 SEEDS = (0, 1)
 OUT, RECORD = Path("outputs/ablations"), DATA / "runs" / "codes_ablations.json"
@@ -51,8 +50,7 @@ def main() -> None:
               "command": "python bench/records/codes_ablations.py", **machine(), "base": " ".join(BASE),
               "measured": {f"{name}_{change}": mean(row[name] for row in found) for change, found in by_change.items() if found for name in QUOTED},
               "rows": rows}
-    with atomic(RECORD) as file:
-        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(RECORD, record)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from trained import machine, trained
 
 from course_lib.codes.metrics import Share, over_seeds
-from course_lib.core.paths import DATA, atomic
+from course_lib.core.paths import DATA, write_json
 from course_lib.core.weights import read_card
 
 SEEDS, SHIPPED, MODELS = (0, 1, 2), 0, ("svq", "vqvae")
@@ -60,8 +60,7 @@ def main() -> None:
               "shipped": SHIPPED, "measured": measured,
               "seeds": {model: {str(seed): {"model": first["metrics"], "prior": second["metrics"], "seconds": [first["seconds"], second["seconds"]]}
                                 for seed, (first, second) in cards[model].items()} for model in MODELS}}
-    with atomic(RECORD) as file:
-        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(RECORD, record)
     print(json.dumps(measured, indent=1))
 
 

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from trained import machine
 
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import DATA, atomic
+from course_lib.core.paths import DATA, write_json
 from course_lib.core.threads import one_thread
 from course_lib.tokens.captions import CaptionedScenes
 from course_lib.tokens.clip import ClipTokens
-from course_lib.tokens.comparison import FRESH, LEVELS, RATES, Judge, encoded, output_grid
+from course_lib.tokens.comparison import FRESH, RATES, Judge, encoded, output_grid, step_of
 from course_lib.tokens.compressor import Standard
 from course_lib.tokens.critic import CRITICS, opponents
 from course_lib.tokens.critic_rf import RFCritic, rf_opponents
@@ -82,10 +82,11 @@ class World:
         scale = Standard(self.clip.dim)
         scale.fit(self.training[:320])
         questions = ZeroShot.about(scenes.batch(range(JUDGED)), self.clip).candidates
-        self.judge = Judge(self.clip, encoded(self.clip, scenes), scale, questions, float(scale.std.square().mean().sqrt()) / LEVELS)
+        self.judge = Judge(self.clip, encoded(self.clip, scenes), scale, questions, step_of(scale))
 
 
 def players(way: Way, clip: ClipTokens, seed: int) -> tuple[LearnedCompressor, nn.Module | None]:
+    """The compressor of a way before it learns, and its critic, if it has one."""
     torch.manual_seed(seed)
     grid = output_grid(clip.grid, way.rate)
     model = (RFCompressor if way.system == "rf" else LearnedCompressor)(clip.dim, clip.grid, grid, hidden=64, **way.model)
@@ -159,8 +160,7 @@ def keep(rows: list[dict]) -> None:
               "command": "python bench/records/compressors.py", **machine(),
               "settings": {"epochs": EPOCHS, "batch_size": BATCH, "lr": LR, "n_critic": 5, "lambda_gp": 10.0, "wgan": 1.0, "ae": 1.0, "grids": GRIDS},
               "measured": measured, "rows": rows}
-    with atomic(RECORD) as file:
-        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(RECORD, record)
 
 
 def main() -> None:

@@ -7,20 +7,15 @@ with a falling rate. Both are trained here with the same seeds, and their KL and
 """
 
 import json
-import os
-import platform
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
-import torch
+from trained import machine
 
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-from course_lib.core.paths import DATA, atomic  # noqa: E402
-from course_lib.latents.family import train_family  # noqa: E402
-from course_lib.latents.metrics import rate_and_distortion  # noqa: E402
-from course_lib.latents.mixture import Mixture  # noqa: E402
+from course_lib.core.paths import DATA, write_json
+from course_lib.latents.family import train_family
+from course_lib.latents.metrics import rate_and_distortion
+from course_lib.latents.mixture import Mixture
 
 BETAS, SEEDS = (0.1, 1.0, 2.0, 5.0, 10.0), (0, 1, 2)
 STUDY_STEPS = 16_000  # 2000 epochs of ⌈500 / 64⌉ batches
@@ -52,14 +47,11 @@ def main() -> None:
     record = {
         "what": "β-VAE family, 16 000 steps at a constant 1e-3 (Gen_Study) against the live setting",
         "command": "python bench/records/family_settings.py", "seeds": SEEDS, "betas": BETAS,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "hardware": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count(), "gpu": None},
-        "measured": measured,
+        **machine(), "measured": measured,
         "values": {"kl": rate.tolist(), "kl_live": live_rate.tolist(), "mse": distortion.tolist(),
                    "mse_live": live_distortion.tolist()},
     }
-    with atomic(RECORD) as file:
-        file.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(RECORD, record)
     print(json.dumps(measured, indent=2))
 
 

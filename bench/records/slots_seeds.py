@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trained import machine, trained
 
-from course_lib.core.paths import DATA, atomic
+from course_lib.core.paths import DATA, write_json
 
 SEEDS = (0, 1, 2)
 SETTINGS = {"slots_shapes": ("epochs=50", "precision=bf16"), "slots_multi_dsprites": ("epochs=26", "batch_size=8", "precision=bf16")}
@@ -41,8 +41,7 @@ def main() -> None:
                 for name, model in models.items() for metric in ("fg_ari", "full_ari", "miou", "mse") for which in (min, max)}
     record = {"what": "all seeds of the shipped slot models, metrics on 1000 held-out scenes",
               "command": "python bench/records/slots_seeds.py", **machine(), "measured": measured, "models": models}
-    with atomic(RECORD) as file:
-        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(RECORD, record)
     print(json.dumps(models, indent=1))
 
 

@@ -15,7 +15,7 @@ from statistics import mean
 
 from trained import machine, trained
 
-from course_lib.core.paths import DATA, atomic
+from course_lib.core.paths import DATA, write_json
 
 SEEDS = (0, 1)
 OUT, RECORD = Path("outputs/settings"), DATA / "runs" / "slots_settings.json"
@@ -52,6 +52,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 
 
 def key(name: str) -> str:
+    """The name of a setting as a key that text can quote."""
     return name.replace(",", "").replace(" ", "_").replace("-", "_")
 
 
@@ -70,8 +71,7 @@ def keep(name: str, seed: int, found: dict) -> None:
                      for name, seeds in runs.items() for metric in ("fg_ari", "full_ari", "mse")},
         "runs": runs,
     }
-    with atomic(RECORD) as file:
-        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(RECORD, record)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the records of Part II share: one training from the command line, and where its numbers come from."""
+"""What the records share: one training from the command line, and where its numbers come from."""
 
 import os
 import platform
@@ -26,5 +26,6 @@ def trained(experiment: str, out: Path, *settings: str, name: str | None = None)
 
 
 def machine() -> dict:
+    """What a record says about versions and hardware."""
     return {"versions": {"python": platform.python_version(), "torch": torch.__version__},
             "hardware": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count(), "gpu": None}}
