@@ -9,7 +9,7 @@ from torch import Tensor
 from course_lib.codes.figures_plane import cells_figure, through_figure
 from course_lib.codes.plane import clusters
 from course_lib.codes.quantizer import entropy_bits, nearest, totals
-from course_lib.core.exercises import Checks
+from course_lib.core.exercises import Checks, normal
 from course_lib.slots.figures_attention import lines_figure
 
 check = Checks()
@@ -18,7 +18,7 @@ CODES = torch.tensor([[0.0, 2.0], [-1.8, 0.6], [-1.2, -1.6], [1.2, -1.6], [1.9, 
 
 @check.exercise("nearest", hint="torch.cdist(vectors, codebook) has all distances, (n, k); which of its two axes do the codes lie on?")
 def check_nearest(answer) -> None:
-    vectors, codes = _noise(50, 3, 0), _noise(7, 3, 1)
+    vectors, codes = normal(0, 50, 3), normal(1, 7, 3)
     indices = answer(vectors, codes)
     assert isinstance(indices, Tensor), "Return a tensor."
     assert indices.shape == (50,), f"Shape: one index for each vector, (50,); got {tuple(indices.shape)}."
@@ -33,7 +33,7 @@ def check_nearest(answer) -> None:
 
 @check.exercise("straight_through", hint="z + (something whose value is codes − z, and whose gradient is 0); .detach() cuts a gradient.")
 def check_straight_through(answer) -> None:
-    z, codes, upstream = _noise(6, 2, 2).requires_grad_(), _noise(6, 2, 3).requires_grad_(), _noise(6, 2, 4)
+    z, codes, upstream = normal(2, 6, 2).requires_grad_(), normal(3, 6, 2).requires_grad_(), normal(4, 6, 2)
     result = answer(z, codes)
     assert isinstance(result, Tensor), "Return a tensor."
     assert result.shape == (6, 2), f"Shape: as z and codes, (6, 2); got {tuple(result.shape)}."
@@ -47,7 +47,7 @@ def check_straight_through(answer) -> None:
 
 @check.exercise("ema_step", hint="new_zeros(...).index_add_(0, indices, points) sums the points of each code; torch.bincount counts them.")
 def check_ema_step(answer) -> None:
-    points, codes = _noise(40, 2, 5), _noise(6, 2, 6)
+    points, codes = normal(5, 40, 2), normal(6, 6, 2)
     codes[5] = 99  # too far for anybody
     uses, indices = torch.tensor([3.0, 1.0, 5.0, 2.0, 4.0, 0.5]), nearest(points[None], codes[None])[0]
     sums = codes * uses[:, None]
@@ -113,7 +113,3 @@ def perplexity_target() -> Figure:
     counts = torch.stack([share, 1 - share], 1).mul(40).round().long()
     return lines_figure(share.tolist(), {"two codes": entropy_bits(counts).exp2().tolist()}, "share of the first code", "perplexity",
                         "target: perplexity of two codes", ylim=(0.9, 2.1))
-
-
-def _noise(n: int, dim: int, seed: int) -> Tensor:
-    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))

@@ -76,4 +76,3 @@ def _counted(places: int, objects: int, colours: int, looks: int) -> int:
     each = list(itertools.product(range(places), range(colours), range(looks)))
     sets = itertools.combinations(each, objects)
     return sum(len({place for place, _, _ in scene}) == objects == len({colour for _, colour, _ in scene}) for scene in sets)
-

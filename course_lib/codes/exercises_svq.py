@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from course_lib.codes.editing import exchange
 from course_lib.codes.quantizer import entropy_bits
-from course_lib.core.exercises import Checks
+from course_lib.core.exercises import Checks, number_of
 from course_lib.slots.figures_scenes import table_figure
 
 check = Checks()
@@ -46,17 +46,17 @@ def check_information(answer) -> None:
     b = torch.arange(6).repeat(8)
     found = answer(a, b)
     assert isinstance(found, (int, float, Tensor)) and torch.as_tensor(found).numel() == 1, "Shape: return one number, in bits."
-    assert abs(_value(found)) < NEAR, f"Law: where every value comes with every code equally often, the code tells nothing: 0 bits, not {_value(found):.3f}."
-    same = _value(answer(a, a))
+    assert abs(number_of(found)) < NEAR, f"Law: where every value comes with every code equally often, the code tells nothing: 0 bits, not {number_of(found):.3f}."
+    same = number_of(answer(a, a))
     assert not abs(same - math.log(8)) < NEAR, "Law: bits, not nats: the logarithm has base 2."
     assert abs(same - 3) < NEAR, f"Law: a code that is the value tells all of it, H = log2 8 = 3 bits; you return {same:.3f}."
-    half = _value(answer(a, a // 4))
+    half = number_of(answer(a, a // 4))
     assert abs(half - 1) < NEAR, f"Law: of a value that has one bit no code can tell more than one; you return {half:.3f}."
-    synonyms = _value(answer(a, a % 4))
+    synonyms = number_of(answer(a, a % 4))
     assert abs(synonyms - 2) < NEAR, f"Law: two codes for one value are synonyms: they add nothing to what is told, 2 bits; you return {synonyms:.3f}."
     codes, values = _draws()
-    assert abs(_value(answer(codes, values)) - _value(answer(values, codes))) < NEAR, "Law: I(C; F) = I(F; C): the two may change places."
-    found, truth = _value(answer(codes, values)), _information(codes, values)
+    assert abs(number_of(answer(codes, values)) - number_of(answer(values, codes))) < NEAR, "Law: I(C; F) = I(F; C): the two may change places."
+    found, truth = number_of(answer(codes, values)), _information(codes, values)
     assert abs(found - truth) < NEAR, f"Law: H(C) + H(F) − H(C, F) is {truth:.3f} bits here; you return {found:.3f}."
 
 
@@ -102,7 +102,3 @@ def _draws() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     values = torch.randint(5, (400,), generator=generator)
     return 3 * values + 2 * torch.randint(3, (400,), generator=generator), values
-
-
-def _value(answer) -> float:
-    return float(torch.as_tensor(answer).detach())

@@ -11,7 +11,7 @@ from course_lib.codes.quantizer import ProductQuantizer, Quantized
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import buildable
 from course_lib.slots.attention import Chance, SeededSlots, SlotAttention
-from course_lib.slots.autoencoder import BroadcastDecoder, Encoder, cell_centres
+from course_lib.slots.autoencoder import BroadcastDecoder, Encoder, asked_cells
 
 WHEN, DECODERS, UPDATES = ("after", "inside"), ("transformer", "broadcast"), ("whole", "blocks")
 
@@ -30,6 +30,12 @@ class SVQOutput(NamedTuple):
     reconstruction: Float[Tensor, "batch 3 height width"]
     masks: Float[Tensor, "batch slots height width"]
     encoded: Encoded
+
+
+def check_pictures(image: Tensor, stride: int) -> None:
+    """Raise `BadInput` unless these are colour pictures whose sides `stride` divides."""
+    if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % stride or image.shape[3] % stride or not image.numel():
+        raise BadInput(f"pictures must have shape (batch, 3, height, width) with sides that {stride} divides, not {tuple(image.shape)}.")
 
 
 class Blocks(nn.Module):
@@ -110,8 +116,7 @@ class SVQ(nn.Module):
         """The codes of pictures with values in [0, 1], whose sides are multiples of 4."""
         num_slots = self.num_slots if num_slots is None else num_slots
         iterations = self.num_iterations if iterations is None else iterations
-        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % 4 or image.shape[3] % 4 or not image.numel():
-            raise BadInput(f"pictures must have shape (batch, 3, height, width) with sides that 4 divides, not {tuple(image.shape)}.")
+        check_pictures(image, self.encoder.stride)
         if num_slots < 1:
             raise BadInput(f"a picture needs at least 1 slot, not {num_slots}.")
         tokens = self.encoder(image)
@@ -123,9 +128,7 @@ class SVQ(nn.Module):
     def paint(self, slots: Float[Tensor, "batch slots dim"], height: int = 64, width: int = 64,
               cells: Int[Tensor, "cells"] | None = None) -> tuple[Tensor, Tensor]:
         """Reconstruction and masks, of the whole picture or of some cells."""
-        places = cell_centres(height, width, self.decoder.stride).to(slots.device)
-        chosen, columns = (places, width // self.decoder.stride) if cells is None else (places[cells], len(cells))
-        found = self.decoder(slots, chosen, columns)
+        found = self.decoder(slots, *asked_cells(height, width, self.decoder.stride, cells, slots.device))
         if isinstance(self.decoder, TransformerDecoder):
             return found
         pictures, logits = found

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from course_lib.codes.decoder import TransformerDecoder
 from course_lib.codes.quantizer import ProductQuantizer
-from course_lib.codes.svq import Encoded, SVQOutput
+from course_lib.codes.svq import Encoded, SVQOutput, check_pictures
 from course_lib.core.errors import BadInput
 from course_lib.core.weights import buildable
 from course_lib.slots.attention import Chance
-from course_lib.slots.autoencoder import cell_centres, waves
+from course_lib.slots.autoencoder import asked_cells, cell_centres, waves
 
 
 @buildable
@@ -48,8 +48,7 @@ class PatchVQ(nn.Module):
                iterations: int | None = None, chance: Chance = None) -> Encoded:
         """The codes of pictures with values in [0, 1], whose sides are multiples of 16, patch by patch in rows; the three
         arguments after them change nothing, as in `forward`."""
-        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % 16 or image.shape[3] % 16 or not image.numel():
-            raise BadInput(f"pictures must have shape (batch, 3, height, width) with sides that 16 divides, not {tuple(image.shape)}.")
+        check_pictures(image, self.stride)
         features = self.encoder(2 * image - 1)
         vectors = rearrange(features, "b d h w -> b (h w) d")
         belongs = torch.eye(vectors.shape[1], device=image.device).view(1, 1, -1, *features.shape[2:])  # patch n is at place n
@@ -58,12 +57,11 @@ class PatchVQ(nn.Module):
     def paint(self, vectors: Float[Tensor, "batch patches dim"], height: int = 64, width: int = 64,
               cells: Int[Tensor, "cells"] | None = None) -> tuple[Tensor, Tensor]:
         """Reconstruction, and who was asked, of the whole picture or of some cells."""
-        places = cell_centres(height, width, self.decoder.stride).to(vectors.device)
-        chosen, columns = (places, width // self.decoder.stride) if cells is None else (places[cells], len(cells))
         patches = cell_centres(height, width, self.stride).to(vectors.device)
         if len(patches) != vectors.shape[1]:
             raise BadInput(f"a picture of {width} × {height} pixels has {len(patches)} patches, not {vectors.shape[1]}.")
-        return self.decoder(vectors + self.position(waves(patches, self.octaves)), chosen, columns)
+        asked = asked_cells(height, width, self.decoder.stride, cells, vectors.device)
+        return self.decoder(vectors + self.position(waves(patches, self.octaves)), *asked)
 
     def decode(self, indices: Int[Tensor, "batch patches codebooks"], height: int = 64, width: int = 64) -> Float[Tensor, "batch 3 height width"]:
         """The pictures that codes say. Raises `BadInput` for an index that names no code."""

@@ -3,7 +3,9 @@
 import html
 from collections.abc import Callable
 
+import torch
 from IPython.display import HTML, display
+from torch import Tensor
 
 
 class Checks:
@@ -43,6 +45,21 @@ class Checks:
         except Exception as error:  # the learner's own code may raise anything; it is shown, and Run All goes on
             return _say("no", f"{name}: your code raised {type(error).__name__}: {error}")
         return _say("ok", f"{name}: correct.")
+
+
+def normal(seed: int, *shape: int) -> Tensor:
+    """Numbers from N(0, 1) to try an answer with, the same for the same seed."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def number_of(answer: object) -> float:
+    """An answer that is one number, a tensor perhaps, as a float."""
+    return float(torch.as_tensor(answer).detach())
+
+
+def shape_of(answer: object) -> object:
+    """The shape of a tensor, of anything else its kind: what a sentence on a wrong shape quotes."""
+    return tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
 
 
 def _say(state: str, message: str) -> None:

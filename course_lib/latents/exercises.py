@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
-from course_lib.core.exercises import Checks
+from course_lib.core.exercises import Checks, normal
 from course_lib.core.style import IMAGE_CMAP, MARKER, PALETTE, new_figure
 from course_lib.latents.coupling import Coupling
 from course_lib.latents.figures import data_side, prior_side, some
@@ -23,7 +23,7 @@ OTHER = Mixture(weights=(0.5, 0.5), means=(-1.0, 1.0), stds=(0.4, 0.4))  # the m
 
 @check.exercise("rank_pairing", hint="sort z, then hand out the sorted values by the rank of x; the argsort of an argsort is a rank.")
 def check_rank_pairing(answer) -> None:
-    z, x = _noise(64, 0), _noise(64, 1) * 3 - 1
+    z, x = normal(0, 64, 1), normal(1, 64, 1) * 3 - 1
     paired = answer(z, x)
     assert isinstance(paired, torch.Tensor), "Return a tensor."
     assert paired.shape == z.shape, f"Shape: expected {tuple(z.shape)}, got {tuple(paired.shape)}."
@@ -42,7 +42,7 @@ def check_absolute_error(answer) -> None:
 
 @check.exercise("best_outputs", hint="outputs[k] = x[label == k].mean(); then the mean over all data of (x − outputs[label])².")
 def check_best_outputs(answer) -> None:
-    x = _noise(12, 7).squeeze(1) * 2 - 1
+    x = normal(7, 12, 1).squeeze(1) * 2 - 1
 
     def ask(label: torch.Tensor) -> tuple[torch.Tensor, float]:
         found, many = answer(label, x), int(label.max()) + 1
@@ -74,7 +74,7 @@ def check_agreement(answer) -> None:
         assert isinstance(found, (int, float, torch.Tensor)) and torch.as_tensor(found).numel() == 1, "Shape: return one number."
         return float(found)
 
-    x, z = _noise(20, 8), _noise(20, 9)
+    x, z = normal(8, 20, 1), normal(9, 20, 1)
     same = value(x.exp(), x)
     assert abs(same - 19 / 20) > 1e-4, "Law: a datum with itself is no pair; divide by the n (n − 1) pairs of two different ones."
     assert abs(same - 1) < 1e-4, f"Law: only the order counts: where a larger x always has a larger z the agreement is 1, straight line or not; you return {same:.3f}."
@@ -88,7 +88,7 @@ def check_agreement(answer) -> None:
 
 @check.exercise("moved", hint="def new_decode(z): return decode((z - shift) / scale). What the encoder does last, the decoder undoes first.")
 def check_moved(answer) -> None:
-    x = _noise(30, 10)
+    x = normal(10, 30, 1)
     for scale, shift in ((1.0, 3.0), (-2.0, 0.5)):
         pair = answer(torch.sinh, torch.tanh, scale, shift)
         assert isinstance(pair, tuple) and len(pair) == 2 and all(map(callable, pair)), "Shape: return two functions, the new encoder and the new decoder."
@@ -104,8 +104,8 @@ def check_moved(answer) -> None:
 
 @check.exercise("normal_to_latent", hint="Φ turns noise into a rank between 0 and 1 (torch.special.ndtr); a quantile function turns a rank into a value.")
 def check_normal_to_latent(answer) -> None:
-    z_hat = torch.cat([_noise(600, 2) * 0.4 - 3, _noise(400, 3) * 0.7 + 2])
-    noise = _noise(500, 4)
+    z_hat = torch.cat([normal(2, 600, 1) * 0.4 - 3, normal(3, 400, 1) * 0.7 + 2])
+    noise = normal(4, 500, 1)
     mapped = answer(noise, z_hat)
     assert isinstance(mapped, torch.Tensor), "Return a tensor."
     assert mapped.shape == noise.shape, f"Shape: expected {tuple(noise.shape)}, got {tuple(mapped.shape)}."
@@ -118,7 +118,7 @@ def check_normal_to_latent(answer) -> None:
 
 @check.exercise("kl", hint="subtract the two averages: log 2π cancels, and you are given log σ².")
 def check_kl(answer) -> None:
-    mu, log_var = _noise(32, 5), _noise(32, 6)
+    mu, log_var = normal(5, 32, 1), normal(6, 32, 1)
     value = answer(mu, log_var)
     assert isinstance(value, torch.Tensor), "Return a tensor."
     assert value.shape == (32,), f"Shape: one value for each sample, (32,), expected; got {tuple(value.shape)}."
@@ -166,7 +166,7 @@ def absolute_target(constant: float | None = None) -> Figure:
 def pairing_target() -> Figure:
     """What a correct rank pairing looks like: no two lines cross."""
     mixture = Mixture()
-    x, z = mixture.sample(64), _noise(64, 0)
+    x, z = mixture.sample(64), normal(0, 64, 1)
     figure = new_figure(6, 3.6)
     coupling = Coupling(figure, figure.add_gridspec(1, 1)[0], "target: z paired by rank with x")
     prior_side(coupling)
@@ -208,9 +208,6 @@ def ba_target(beta: float = 2.0) -> Figure:
     axes.legend()
     return figure
 
-
-def _noise(n: int, seed: int) -> torch.Tensor:
-    return torch.randn(n, 1, generator=torch.Generator().manual_seed(seed))
 
 
 def _excess(c: float) -> float:

@@ -8,7 +8,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from course_lib.core.errors import BadInput
+from course_lib.core.errors import BadInput, at_least_one
 from course_lib.core.memory import free_memory
 from course_lib.core.weights import buildable
 from course_lib.slots.attention import Chance, LearnedQueries, SeededSlots, SharedGaussian, SlotAttention
@@ -65,6 +65,13 @@ def cell_centres(height: int, width: int, stride: int) -> Float[Tensor, "cells 2
     """x and y, from 0 to 1, of the centre of every stride × stride cell of a picture, row by row."""
     y, x = ((torch.arange(n // stride) + 0.5) / (n // stride) for n in (height, width))
     return torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1).flatten(0, 1)
+
+
+def asked_cells(height: int, width: int, stride: int, cells: Int[Tensor, "cells"] | None,
+                device: torch.device) -> tuple[Float[Tensor, "cells 2"], int]:
+    """The centres of the cells that a decoder is asked at, all of a picture or those of these numbers, and how many stand side by side."""
+    places = cell_centres(height, width, stride).to(device)
+    return (places, width // stride) if cells is None else (places[cells], len(cells))
 
 
 def strip(image: Float[Tensor, "batch c height width"], cells: Int[Tensor, "cells"],
@@ -135,11 +142,8 @@ class SlotAutoencoder(nn.Module):
                  channels: int = 64, decoder_dim: int = 128, decoder_layers: int = 1, start: str = "seeds", queries: int = 12,
                  gradient: str = "bilevel", eps: float = 0.005):
         super().__init__()
-        for name, value in {"num_slots": num_slots, "slot_dim": slot_dim, "num_iterations": num_iterations,
-                            "hidden_dim": hidden_dim, "channels": channels, "decoder_dim": decoder_dim,
-                            "decoder_layers": decoder_layers, "queries": queries}.items():
-            if value < 1:
-                raise BadInput(f"{name} must be at least 1, not {value}.")
+        at_least_one(num_slots=num_slots, slot_dim=slot_dim, num_iterations=num_iterations, hidden_dim=hidden_dim,
+                     channels=channels, decoder_dim=decoder_dim, decoder_layers=decoder_layers, queries=queries)
         if start not in STARTS:
             raise BadInput(f"start must be one of {', '.join(STARTS)}, not {start!r}.")
         if start == "queries" and num_slots > queries:
@@ -180,8 +184,7 @@ class SlotAutoencoder(nn.Module):
         self, slots: Float[Tensor, "batch slots dim"], height: int, width: int, cells: Int[Tensor, "cells"] | None = None
     ) -> tuple[Float[Tensor, "batch slots 3 _ _"], Float[Tensor, "batch slots _ _"], Float[Tensor, "batch 3 _ _"]]:
         """Slots to the pictures, masks and reconstruction of `SlotOutput`, of the whole height × width or of some cells."""
-        places = cell_centres(height, width, self.decoder.stride).to(slots.device)
-        chosen, columns = (places, width // self.decoder.stride) if cells is None else (places[cells], len(cells))
+        chosen, columns = asked_cells(height, width, self.decoder.stride, cells, slots.device)
         at_once = len(slots) if torch.is_grad_enabled() else 32  # what only looks need not hold all maps at the same time
         found = []
         for some in slots.split(at_once):

@@ -4,7 +4,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.core.exercises import Checks
+from course_lib.core.exercises import Checks, normal
 from course_lib.slots import tiny
 from course_lib.slots.attention import SlotAttention
 from course_lib.slots.figures_attention import lines_figure, matrices_figure, paths_figure
@@ -16,7 +16,7 @@ ORDER = [2, 0, 1]  # a permutation that leaves no slot where it was
 
 @check.exercise("step", hint="slots @ points.T gives all likenesses at once, (slots, inputs); which of its two axes do the slots lie on?")
 def check_step(answer) -> None:
-    points, slots = _noise(7, 0), _noise(3, 1)
+    points, slots = normal(0, 7, 2), normal(1, 3, 2)
     result = answer(points, slots)
     assert isinstance(result, tuple) and len(result) == 2, "Return two things: the new slots, and the attention."
     new, matrix = result
@@ -33,7 +33,7 @@ def check_step(answer) -> None:
 
 @check.exercise("equivariance", hint="step(points, slots[order])[0] against step(points, slots)[0][order], for an order that moves every slot.")
 def check_equivariance(answer) -> None:
-    points, slots = _noise(7, 2), _noise(3, 3)
+    points, slots = normal(2, 7, 2), normal(3, 3, 2)
 
     def verdict(step) -> float:
         value = answer(step, points, slots)
@@ -49,7 +49,7 @@ def check_equivariance(answer) -> None:
 @check.exercise("implicit", hint="all steps but the last under torch.no_grad(), or .detach() before the last one.")
 def check_implicit(answer) -> None:
     weight = torch.tensor(0.9, requires_grad=True)
-    start = _noise(3, 4).requires_grad_()
+    start = normal(4, 3, 2).requires_grad_()
     calls = []
 
     def step(slots: Tensor) -> Tensor:
@@ -97,9 +97,6 @@ def implicit_target(iterations: int = 7) -> Figure:
         lines[gradient] = [saved_bytes(lambda: attention(inputs, start, t)[0]) / 1e6 for t in x]
     return lines_figure(x, lines, "iterations", "kept for the backward pass, MB", "target: the cost of going back", ylim=(0, 1.1 * max(lines["full"])))
 
-
-def _noise(n: int, seed: int) -> Tensor:
-    return torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
 
 
 def _unfair(favourite: int):

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from course_lib.core.exercises import Checks
+from course_lib.core.exercises import Checks, normal, number_of, shape_of
 from course_lib.tokens.critic_rf import compute_rf_gradient_penalty
 from course_lib.tokens.fields import field_resultant, get_rf_indices
 
@@ -19,7 +19,7 @@ def check_indices(answer) -> None:
         many, each = output[0] * output[1], grid[0] * grid[1] // (output[0] * output[1])
         asked = f"a grid of {grid[0]} × {grid[1]} in {output[0]} × {output[1]} fields"
         found = answer(grid, output)
-        assert isinstance(found, Tensor) and found.shape == (many, each), f"Shape: {asked} gives a tensor of shape {(many, each)}, not {_shape(found)}."
+        assert isinstance(found, Tensor) and found.shape == (many, each), f"Shape: {asked} gives a tensor of shape {(many, each)}, not {shape_of(found)}."
         assert not found.is_floating_point(), "Shape: the places are whole numbers, good to index with."
         assert torch.equal(found.flatten().sort().values, torch.arange(grid[0] * grid[1])), (
             f"Law: every place lies in exactly one field; in {asked} some places are missing or named twice.")
@@ -40,7 +40,7 @@ def check_sample(answer) -> None:
         return answer(fields, torch.Generator().manual_seed(seed))
 
     first = draw(0)
-    assert isinstance(first, Tensor) and first.shape == (batch, n, 2), f"Shape: one token for each field, {(batch, n, 2)}, not {_shape(first)}."
+    assert isinstance(first, Tensor) and first.shape == (batch, n, 2), f"Shape: one token for each field, {(batch, n, 2)}, not {shape_of(first)}."
     many = torch.stack([draw(seed) for seed in range(400)])  # (draws, batch, n, dim)
     assert torch.equal(many[..., 0], many[..., 1]), "Law: a whole token is drawn; you put together numbers of different tokens."
     place = many[..., 0].long()
@@ -59,37 +59,37 @@ def check_sample(answer) -> None:
 @check.exercise("ceiling", hint="unit = torch.nn.functional.normalize(fields, dim=-1); m = unit.mean(-2); the ceiling is m.norm(dim=-1), and "
                                 "the token points along m.")
 def check_ceiling(answer) -> None:
-    fields = _normal(0, 2, 3, 5, 4) * torch.linspace(0.2, 3, 30).view(2, 3, 5, 1) + 0.5
+    fields = normal(0, 2, 3, 5, 4) * torch.linspace(0.2, 3, 30).view(2, 3, 5, 1) + 0.5
     found = answer(fields)
     assert isinstance(found, tuple) and len(found) == 2, "Shape: return two things, the ceiling and the token that reaches it."
     ceiling, token = found
-    assert isinstance(ceiling, Tensor) and ceiling.shape == (2, 3), f"Shape: one ceiling for each of 2 · 3 fields, not {_shape(ceiling)}."
-    assert isinstance(token, Tensor) and token.shape == (2, 3, 4), f"Shape: one token of 4 numbers for each field, not {_shape(token)}."
+    assert isinstance(ceiling, Tensor) and ceiling.shape == (2, 3), f"Shape: one ceiling for each of 2 · 3 fields, not {shape_of(ceiling)}."
+    assert isinstance(token, Tensor) and token.shape == (2, 3, 4), f"Shape: one token of 4 numbers for each field, not {shape_of(token)}."
     alike = answer(torch.ones(1, 1, 5, 4) * torch.linspace(1, 9, 5)[:, None])[0]
-    assert abs(_value(alike) - 1) < NEAR, f"Law: if all tokens point one way, R = 1, whatever their lengths; you return {_value(alike):.3f}."
+    assert abs(number_of(alike) - 1) < NEAR, f"Law: if all tokens point one way, R = 1, whatever their lengths; you return {number_of(alike):.3f}."
     across = answer(torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]]))[0]
-    assert abs(_value(across) - 0.5**0.5) < NEAR, f"Law: of two tokens at right angles R = √½ = 0.707; you return {_value(across):.3f}."
+    assert abs(number_of(across) - 0.5**0.5) < NEAR, f"Law: of two tokens at right angles R = √½ = 0.707; you return {number_of(across):.3f}."
     longer = answer(fields * torch.tensor([1.0, 7, 1, 1, 1])[:, None])[0]
     assert torch.allclose(longer, ceiling, atol=NEAR), (
         "Law: a cosine does not know how long a token is, so making one seven times as long changes no ceiling: take unit tokens first.")
     truth = field_resultant(fields.reshape(1, 6, 5, 4), (6, 1)).view(2, 3)
-    assert torch.allclose(ceiling, truth, atol=NEAR), f"Law: R = ‖mean of unit tokens‖ is {_value(truth[0, 0]):.4f} for the first field; " \
-                                                      f"you return {_value(ceiling[0, 0]):.4f}."
+    assert torch.allclose(ceiling, truth, atol=NEAR), f"Law: R = ‖mean of unit tokens‖ is {number_of(truth[0, 0]):.4f} for the first field; " \
+                                                      f"you return {number_of(ceiling[0, 0]):.4f}."
     reached = torch.cosine_similarity(token[:, :, None], fields, dim=-1).mean(2)
     assert torch.allclose(reached, ceiling, atol=1e-3), (
-        f"Law: the token reaches the ceiling: its mean cosine with the first field should be {_value(ceiling[0, 0]):.4f}, and is {_value(reached[0, 0]):.4f}.")
+        f"Law: the token reaches the ceiling: its mean cosine with the first field should be {number_of(ceiling[0, 0]):.4f}, and is {number_of(reached[0, 0]):.4f}.")
 
 
 @check.exercise("penalty", hint="alpha = torch.rand(batch, n, 1); x = (alpha·real + (1 − alpha)·fake).requires_grad_(); torch.autograd.grad("
                                 "critic(x).sum(), x, create_graph=True); the norm over the last axis only.")
 def check_penalty(answer) -> None:
-    real, fake = _normal(1, 16, 9, 4), _normal(2, 16, 9, 4) + 2
+    real, fake = normal(1, 16, 9, 4), normal(2, 16, 9, 4) + 2
     for length in (1.0, 3.0, 0.0):
         found = answer(Linear(length), real, fake)
         assert isinstance(found, Tensor) and found.shape == (), "Shape: return one number, as a tensor without axes."
         wanted = (length - 1) ** 2
-        assert abs(_value(found) - wanted) < 1e-3, (
-            f"Law: a critic of slope {length:g} on every single token costs ({length:g} − 1)² = {wanted:g}; you return {_value(found):.3f}. Each of the "
+        assert abs(number_of(found) - wanted) < 1e-3, (
+            f"Law: a critic of slope {length:g} on every single token costs ({length:g} − 1)² = {wanted:g}; you return {number_of(found):.3f}. Each of the "
             "batch · n tokens is a sample of its own: the norm runs over the last axis, and then comes a mean.")
     alpha = _positions(answer, real, fake)
     assert alpha.std(2).max() < 1e-3, "Law: one alpha for each token, not for each number: the point lies on the line between the two tokens."
@@ -102,7 +102,7 @@ def check_penalty(answer) -> None:
     assert loss.requires_grad, "Law: the penalty must teach the critic: create_graph=True, else it has no gradient."
     (gradient,) = torch.autograd.grad(loss, critic.w)
     assert torch.allclose(gradient, 4 * critic.w.detach() / 3, atol=1e-3), "Law: the gradient of (‖w‖ − 1)² is 2 (‖w‖ − 1) w / ‖w‖."
-    assert abs(_value(compute_rf_gradient_penalty(Linear(3.0), real, fake)) - _value(loss)) < 1e-3
+    assert abs(number_of(compute_rf_gradient_penalty(Linear(3.0), real, fake)) - number_of(loss)) < 1e-3
 
 
 class Linear(nn.Module):
@@ -110,7 +110,7 @@ class Linear(nn.Module):
 
     def __init__(self, length: float):
         super().__init__()
-        w = _normal(3, 4)
+        w = normal(3, 4)
         self.w = nn.Parameter(length * w / w.norm())
 
     def forward(self, x: Float[Tensor, "batch n 4"]) -> Float[Tensor, "batch n"]:
@@ -130,17 +130,7 @@ def _positions(answer, real: Tensor, fake: Tensor) -> Tensor:
     return (seen[-1] - fake) / (real - fake)
 
 
-def _normal(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _shape(value) -> object:
-    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
 
 
 def _percent(shares: Tensor) -> str:
     return ", ".join(f"{float(share):.0%}" for share in shares)
-
-
-def _value(answer) -> float:
-    return float(torch.as_tensor(answer).detach())

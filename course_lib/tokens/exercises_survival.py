@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from course_lib.core.exercises import Checks
+from course_lib.core.exercises import Checks, normal, number_of
 from course_lib.tokens.moments import moments, transport
 from course_lib.tokens.retrieval import ranks
 
@@ -15,24 +15,24 @@ NEAR = 1e-3
 
 @check.exercise("recall", hint="best = scores.masked_fill(~right, -inf).amax(1, keepdim=True); the rank is 1 + ((scores >= best) & ~right).sum(1).")
 def check_recall(answer) -> None:
-    scores, right = _normal(0, 9, 12), _normal(1, 9, 12) > 1
+    scores, right = normal(0, 9, 12), normal(1, 9, 12) > 1
     right[torch.arange(9), torch.arange(9)] = True
     found = answer(scores, right, 3)
     assert isinstance(found, (int, float, Tensor)) and torch.as_tensor(found).numel() == 1, "Shape: return one number, a share of the queries."
     only = torch.eye(9, 12, dtype=torch.bool)
-    assert abs(_value(answer(10.0 * only.float(), only, 1)) - 1) < NEAR, "Law: who gives the right answer the highest score of all has R@1 = 1."
-    assert abs(_value(answer(torch.zeros(9, 12), only, 5))) < NEAR, (
+    assert abs(number_of(answer(10.0 * only.float(), only, 1)) - 1) < NEAR, "Law: who gives the right answer the highest score of all has R@1 = 1."
+    assert abs(number_of(answer(torch.zeros(9, 12), only, 5))) < NEAR, (
         "Law: who says the same of all answers has found nothing: a wrong answer with the same score stands before the right one.")
     several = torch.tensor([[True, True, False]])
-    assert abs(_value(answer(torch.tensor([[0.1, 0.9, 0.5]]), several, 1)) - 1) < NEAR, "Law: of several right answers one among the k nearest is enough."
+    assert abs(number_of(answer(torch.tensor([[0.1, 0.9, 0.5]]), several, 1)) - 1) < NEAR, "Law: of several right answers one among the k nearest is enough."
     for k in (1, 3, 12):
         truth = float((ranks(scores, right) <= k).float().mean())
-        assert abs(_value(answer(scores, right, k)) - truth) < NEAR, f"Law: R@{k} is {truth:.3f} here; you return {_value(answer(scores, right, k)):.3f}."
+        assert abs(number_of(answer(scores, right, k)) - truth) < NEAR, f"Law: R@{k} is {truth:.3f} here; you return {number_of(answer(scores, right, k)):.3f}."
 
 
 @check.exercise("move", hint="half = root(Σ_own), back = root(Σ_own, -0.5); A = back @ root(half @ Σ_real @ half) @ back; return m_real + (own − m_own) @ A.T.")
 def check_move(answer) -> None:
-    own, real = _normal(2, 300, 4) @ _normal(3, 4, 4) + 5, _normal(4, 400, 4) @ _normal(5, 4, 4) - 2
+    own, real = normal(2, 300, 4) @ normal(3, 4, 4) + 5, normal(4, 400, 4) @ normal(5, 4, 4) - 2
     kept = own.clone()
     found = answer(own, real)
     assert isinstance(found, Tensor) and found.shape == own.shape, f"Shape: every token is moved, so return a tensor of shape {tuple(own.shape)}."
@@ -65,11 +65,3 @@ def check_choose(answer) -> None:
                        if float(cost[torch.tensor(other)].mean()) <= spent + 1e-6)
             assert lost < best + 1e-5, f"Law: no other choice of as few tokens may have a smaller error; {best:.3f} is possible, and you have {lost:.3f}."
     assert int(answer(error, cost, 4.0).max()) == 0, "Law: if the budget is enough for the best choice everywhere, take it."
-
-
-def _normal(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _value(answer) -> float:
-    return float(torch.as_tensor(answer))
