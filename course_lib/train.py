@@ -85,6 +85,7 @@ OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)  # for
 
 
 def help_text() -> str:
+    """What --help prints: the experiments, the common keys with their defaults, and examples."""
     names = [f"  {name:<22}{about}" for name, about in experiments().items()]
     lines = (CONFIGS / "train.yaml").read_text(encoding="utf-8").splitlines()
     keys = [f"  {line}" for line in lines if " # " in line and not line.startswith(("#", " "))]

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from course_lib import __version__
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import ROOT, atomic
+from course_lib.core.paths import ROOT, atomic, file_sha256
 from notebooks.run import execute
 from setup.pages import page, put_mathjax
 
@@ -134,7 +134,7 @@ def state_of(path: Path) -> str:
 def pack(folder: Path, archive: Path) -> None:
     """Write SHA256SUMS into `folder`, and then the folder as a zip file."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    sums = [f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
     (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for path in [*files, folder / "SHA256SUMS"]:

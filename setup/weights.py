@@ -10,14 +10,13 @@ import tempfile
 from pathlib import Path
 
 from course_lib.core.paths import DATA
+from course_lib.core.run import NOT_SETTINGS
 from course_lib.core.weights import read_card
-
-OF_THE_RUN = {"out", "resume", "tracker", "checkpoint_every", "progress"}  # keys that do not change what is learned
 
 
 def command_of(card: dict) -> tuple[str, ...]:
     """Return the command line that trains the model of `card`, writing into the folder `outputs`. ++: also what the experiment does not list."""
-    settings = [f"++{key}={value}" for key, value in _leaves(card["config"]) if key not in OF_THE_RUN]
+    settings = [f"++{key}={value}" for key, value in _leaves(card["config"]) if key not in NOT_SETTINGS]
     return (sys.executable, "-m", "course_lib.train", f"experiment={card['experiment']}", *settings,
             "out=outputs", "tracker=none", "progress=false")
 

@@ -128,10 +128,12 @@ def cell(text: str) -> str:
 
 
 def to_function(name: str) -> str:
+    """A link to the file of a function."""
     return f"[`{name.rpartition('.')[2]}`](../{file_of(name).relative_to(ROOT).as_posix()})"
 
 
 def to_test(name: str) -> str:
+    """A link to a test file."""
     return f"[{name.removesuffix('.py').replace('test_', '')}](../tests/{name})"
 
 

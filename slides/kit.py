@@ -47,6 +47,7 @@ def mistakes(slides: list[Slide]) -> str:
 
 
 def where(slide: Slide) -> str:
+    """The number and the title of a slide."""
     return f"{slide.number}, *{slide.title}*"
 
 

@@ -35,6 +35,7 @@ class Slide:
 
     @property
     def minutes(self) -> str:
+        """When it is shown: "3" or "3–5"."""
         return f"{self.first}–{self.last}" if self.last > self.first else f"{self.first}"
 
     def told(self, kind: str) -> list[str]:
@@ -44,6 +45,7 @@ class Slide:
 
 
 def decks() -> list[Path]:
+    """The files of all decks, in order."""
     return sorted((ROOT / "slides").glob("[0-9]_*.md"))
 
 

@@ -109,6 +109,7 @@ def weeks(route: Route, course: CourseMap) -> str:
 
 
 def what(step: Step, slides: list[Slide]) -> str:
+    """What a step of a timetable takes: a deck, a section or an exercise, with a link."""
     if step.pause:
         return f"*{step.pause}*"
     if step.deck:
@@ -118,6 +119,7 @@ def what(step: Step, slides: list[Slide]) -> str:
 
 
 def how(step: Step, known: dict[str, tuple[str, int]]) -> str:
+    """How a step is done."""
     if step.exercise:
         return f"alone or in pairs; {known[step.exercise][0]}"
     if step.deck:
@@ -131,8 +133,10 @@ def title(place: str) -> str:
 
 
 def link(notebook: str) -> str:
+    """A link to a notebook."""
     return f"[{notebook[:2]}](../notebooks/{notebook}.ipynb)"
 
 
 def clock(minutes: int) -> str:
+    """Minutes as hours and minutes."""
     return f"{minutes // 60}:{minutes % 60:02d}"

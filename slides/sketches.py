@@ -28,10 +28,12 @@ class Board:
         self.strokes.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"{more}/>')
 
     def dot(self, point: Point, colour: str = YELLOW) -> None:
+        """A filled circle."""
         x, y = self.at(point)
         self.strokes.append(f'<circle cx="{x:g}" cy="{y:g}" r="5.5" fill="{colour}"/>')
 
     def write(self, point: Point, words: str, colour: str = CHALK, anchor: str = "start", size: int = 16) -> None:
+        """Words, on their base line from the point on, or as `anchor` says."""
         x, y = self.at(point)
         self.strokes.append(f'<text x="{x:g}" y="{y:g}" fill="{colour}" text-anchor="{anchor}" font-size="{size}">{escape(words)}</text>')
 

@@ -5,7 +5,7 @@ A function (class, constant) of the course is written "module.name" without "cou
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -29,6 +29,7 @@ class Section:
 
     @property
     def name(self) -> str:
+        """What a footer says: "NN_topic › Title"."""
         return f"{self.notebook} › {self.title}"
 
     def holds(self, place: str) -> bool:
@@ -125,5 +126,6 @@ def named_in(paths: Iterable[Path]) -> dict[str, list[str]]:
     return found
 
 
-def notebooks() -> Iterator[Path]:
-    yield from sorted((ROOT / "notebooks" / "source").glob("[0-9]*.py"))
+def notebooks() -> list[Path]:
+    """The sources of all notebooks, in order."""
+    return sorted((ROOT / "notebooks" / "source").glob("[0-9]*.py"))

@@ -66,6 +66,7 @@ class History:
 
     @cached_property
     def indices(self) -> Int[Tensor, "t n"]:
+        """The number of the nearest code of each point."""
         return nearest(self.points, self.codes)
 
     @cached_property
@@ -90,6 +91,7 @@ class History:
 
     @cached_property
     def perplexity(self) -> Float[Tensor, "t"]:
+        """2^H of the shares of points that chose each code: how many codes are used, as if all used ones were used alike."""
         return entropy_bits(self.counts).exp2()
 
 

@@ -25,6 +25,7 @@ class Histogram:
         self.artists = [self.steps]
 
     def set(self, values) -> None:
+        """Show the density of these values."""
         values = np.ravel(values)
         count, _ = np.histogram(values, self.edges)  # what lies outside is not drawn, but counted in the share
         self.steps.set_data(self.base + self.scale * count / len(values) / np.diff(self.edges))
@@ -40,6 +41,7 @@ class Lines:
         self.artists = [self.lines, *self.ends]
 
     def set(self, left: np.ndarray, right: np.ndarray) -> None:
+        """Join each height at the left with its height at the right, both (lines,)."""
         self.lines.set_segments(np.stack([np.c_[0 * left, left], np.c_[0 * right + 1, right]], axis=1))
         for end, at, heights in zip(self.ends, (0, 1), (left, right)):
             end.set_data(np.full_like(heights, at), heights)
@@ -70,6 +72,7 @@ class Coupling:
 
     @property
     def moving(self) -> list[Artist]:
+        """All artists that were drawn by `lines`, `latent` and `data`."""
         return [artist for drawn in self._drawn.values() for artist in drawn.artists]
 
     def density(self, side: str, key: str, at: np.ndarray, p: np.ndarray) -> None:
@@ -78,9 +81,11 @@ class Coupling:
         self.axes.fill_betweenx(self._height(side, at), base, base + scale * p, color=PALETTE[key], alpha=0.35, linewidth=0)
 
     def latent(self, key: str, values) -> None:
+        """The density of values z at the left."""
         self._histogram("latent", key, values)
 
     def data(self, key: str, values) -> None:
+        """The density of values x at the right."""
         self._histogram("data", key, values)
 
     def lines(self, key: str, z, x, ends: tuple[str, str] = ("prior_z", "data_x")) -> None:

@@ -54,6 +54,7 @@ class Decoder(nn.Module):
         self.decoder = MLP([latent, *hidden, 1], members)
 
     def decode(self, z: Float[Tensor, "*lead batch latent"]) -> Float[Tensor, "*members batch 1"]:
+        """x̂ = g(z)."""
         return self.decoder(z)
 
     forward = decode
@@ -69,9 +70,11 @@ class Autoencoder(nn.Module):
         self.decoder = MLP([latent, *hidden, 1], members)
 
     def encode(self, x: Float[Tensor, "*lead batch 1"]) -> Float[Tensor, "*members batch latent"]:
+        """ẑ = f(x)."""
         return self.encoder(x)
 
     def decode(self, z: Float[Tensor, "*lead batch latent"]) -> Float[Tensor, "*members batch 1"]:
+        """x̂ = g(z)."""
         return self.decoder(z)
 
     def forward(self, x: Float[Tensor, "*lead batch 1"]) -> Float[Tensor, "*members batch 1"]:
@@ -97,6 +100,7 @@ class VAE(nn.Module):
         return mu + torch.exp(0.5 * log_var) * noise
 
     def decode(self, z: Float[Tensor, "*lead batch latent"]) -> Float[Tensor, "*members batch 1"]:
+        """x̂ = g(z)."""
         return self.decoder(z)
 
     def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -77,6 +77,7 @@ class Release:
         self.folder, self.scenes = folder, {}
 
     def path(self, split: str) -> Path:
+        """The list of the scenes of a split."""
         return self.folder / "scenes" / f"CLEVR_{split}_scenes.json"
 
     def count(self, split: str) -> int:
@@ -141,6 +142,7 @@ class Records:
         self.example, self.error = example_pb2.Example, DecodeError
 
     def path(self, split: str) -> Path:
+        """The file, which holds both splits."""
         return self.file
 
     def count(self, split: str) -> int:

@@ -72,6 +72,7 @@ class SlotObjective:
                            f"{self.cells}, {self.fewer} and {self.more}.")
 
     def before_step(self, done: int) -> None:
+        """The weight of the costs after so many updates; the number is also the seed of what the step looks at."""
         self.done = done
         self.weight = min(max(10 * (done / self.steps - self.settle_from), 0.0), 1.0)
 

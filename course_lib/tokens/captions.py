@@ -210,6 +210,7 @@ class Captioned(Batched):
         self.distinct, self.unnamed = distinct, unnamed
 
     def batch(self, indices: Sequence[int]) -> Scenes:
+        """Pictures and the tokens of their captions; with neighbours two of each for every index."""
         if self.world.neighbours:
             indices = [2 * index + k for index in indices for k in (0, 1)]
         scenes = self.world.batch(indices)

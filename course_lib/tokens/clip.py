@@ -73,6 +73,7 @@ class ClipTokens(nn.Module):
 
     @property
     def patch(self) -> int:
+        """The side in pixels of the square that becomes one token."""
         return self.clip.config.vision_config.patch_size
 
     @property
@@ -93,6 +94,7 @@ class ClipTokens(nn.Module):
         return height // self.patch, width // self.patch
 
     def train(self, mode: bool = True) -> "ClipTokens":
+        """As for any module, but a frozen model stays in eval mode."""
         return super().train(mode and not self.freeze)
 
     def encode(self, pixels: Pixels) -> Encoded:

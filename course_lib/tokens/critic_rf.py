@@ -140,6 +140,7 @@ def rf_generator_loss(critic: nn.Module, pair: RFPair) -> Float[Tensor, ""]:
 
 
 def sees_of(name: str) -> str:
+    """The name, if it is one of `SEES`; raises `BadInput` for another."""
     if name not in SEES:
         raise BadInput(f"what a critic sees must be one of {', '.join(SEES)}, not {name!r}.")
     return name

@@ -88,6 +88,7 @@ class Turns:
         return range(2, 3) if done % (self.n_critic + 1) < self.n_critic else range(2)
 
     def before_step(self, done: int) -> None:
+        """Note whose turn the step after so many updates is."""
         self.critics_turn = bool(self.wgan) and self.turn(done) == range(2, 3)
 
 
@@ -185,6 +186,7 @@ def make_optimizers(players: Players, lr: float, steps: int, n_critic: int) -> l
 
 
 def adam(parameters: list[nn.Parameter], lr: float, steps: int) -> Optimizer:
+    """Adam for these parameters; `steps` of its own, which its schedule counts, are kept with them."""
     return torch.optim.Adam([{"params": parameters, "steps": steps}], lr=lr, betas=BETAS, fused=True)
 
 

@@ -71,10 +71,12 @@ class SmallClip(nn.Module):
 
     @property
     def resolution(self) -> int:
+        """The side in pixels of the pictures that the model was made for."""
         return self.clip.config.vision_config.image_size
 
     @property
     def patch(self) -> int:
+        """The side in pixels of the square that becomes one token."""
         return self.clip.config.vision_config.patch_size
 
 

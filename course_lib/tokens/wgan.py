@@ -118,6 +118,7 @@ def w1(one: Float[Tensor, "n 1"], other: Float[Tensor, "m 1"]) -> float:
 
 
 def values(critic: nn.Module, x: Column) -> Float[Tensor, "batch"]:
+    """c(x) of each sample."""
     return critic(x).squeeze(1)
 
 
