@@ -104,8 +104,7 @@ claim("tokens.clip_neighbours_cosine", torch.stack([v[::2] * t[1::2], v[1::2] * 
 claim("tokens.clip_others_cosine", (v @ t.mT)[scene[:, None] != scene].mean(), above=-0.2, below=0.3)
 
 # %% [markdown]
-# A diagonal, and along it blocks of 2 × 2: those are the neighbours. A picture and its neighbour's caption have a cosine of {{tokens.clip_neighbours_cosine:.2f}}, other captions {{tokens.clip_others_cosine:.2f}}. {{tokens.clip_batch_found:.0%}} of the pictures find their own caption, at a loss of {{tokens.clip_batch_loss:.2f}} nats; our loss and that of transformers differ by {{tokens.clip_loss_difference:.0e}}.
-# A model that tells nothing apart has all logits equal and pays $\ln 64 = 4.16$.
+# A diagonal, and along it blocks of 2 × 2: those are the neighbours. A picture and its neighbour's caption have a cosine of {{tokens.clip_neighbours_cosine:.2f}}, other captions {{tokens.clip_others_cosine:.2f}}. {{tokens.clip_batch_found:.0%}} of the pictures find their own caption, at a loss of {{tokens.clip_batch_loss:.2f}} nats; our loss and that of transformers differ by {{tokens.clip_loss_difference:.0e}}. A model that tells nothing apart has all logits equal and pays $\ln 64 = 4.16$.
 #
 # The loss is also a measure of information. For any model, $I(\text{picture}; \text{caption}) \ge \ln B - L$ (van den Oord, Li & Vinyals 2018): here {{tokens.clip_batch_information:.2f}} nats. (The proof asks for wrong answers drawn by lot. Ours come as pairs of neighbours, which are harder, so the loss is larger and this number smaller.) The bound cannot say more than $\ln B$, however much a caption says. To make a contrastive model learn *more*, one needs more wrong answers, or harder ones. CLIP took 32 768 to a batch. We take neighbours.
 
@@ -204,7 +203,7 @@ claim("tokens.clip_above_least", float(ours) - float(least_loss(64, log_scale.ex
 # %% [markdown]
 # ## 5 · Asking with captions: zero-shot
 #
-# The model was trained to match, and matching can be used to *ask*. Take a picture and several captions of which one is true; the answer is the nearest. Nothing is trained for the question, hence **zero-shot**. We ask for each factor by whole captions of the scene that differ in one factor of one object, and for all four together (288 captions a scene; chance 1 in 288). All scenes are new; in one half, one object is of a combination of kind and colour that training did not have.
+# The model was trained to match, and matching can be used to *ask*. Take a picture and several captions of which one is true; the answer is the nearest. Nothing is trained for the question, hence **zero-shot**. We ask for each factor by whole captions of the scene that differ in one factor of one object, and for all four together (288 captions a scene; chance 1 in 288). All scenes are new. In half of them one object has a combination of kind and colour that training did not have.
 #
 # **Predict first:** which factor will suffer on the combinations that were held out?
 
