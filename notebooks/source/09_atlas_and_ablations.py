@@ -113,7 +113,7 @@ maps = make_maps(atlas, ("slots", "codes", "factors"))  # UMAP compiles itself f
 atlas_figure(atlas, {name: places for name, places in maps.items() if name.endswith("slots")})
 
 # %% [markdown]
-# A row is a map, a column colours it by a factor. All three say the same at first sight: **the islands are the places**. Neighbours on an island have all colours, kinds and sizes. One would say: this model has learned where objects are, and little else. We know from notebook 07 that this is false, since its pictures are right in every property. Keep the contradiction; section 5 resolves it.
+# A row is a map, a column colours it by a factor. All three say the same at first sight: **the islands are the places** (on the PCA map the islands of two rows lie on top of each other). Neighbours on an island have all colours, kinds and sizes. One would say: this model has learned where objects are, and little else. We know from notebook 07 that this is false, since its pictures are right in every property. Keep the contradiction; section 5 resolves it.
 #
 # The codes and, for comparison, the truth itself (place, kind, colour and size as ones and zeros; two objects that differ in $n$ factors are $\sqrt{2n}$ apart):
 
