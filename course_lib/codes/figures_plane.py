@@ -49,7 +49,7 @@ class Cells:
         self.cells = axes.imshow(nothing, extent=(-limit, limit, -limit, limit), origin="lower", interpolation="nearest", zorder=0)
         (self.targets,), (self.points,), (self.dead,), (self.codes,) = (
             axes.plot([], [], **look, zorder=order) for order, look in enumerate((
-                DATA | {"markersize": 3.2, "markeredgewidth": 0.8}, ENCODED | {"markersize": 4, "markeredgewidth": 0},
+                DATA | {"markersize": 3.4, "markeredgewidth": 1.0}, ENCODED | {"markersize": 4, "markeredgewidth": 0},
                 {"linestyle": "", "marker": "X", "color": GREY, "markersize": 9, "markeredgecolor": "white"},
                 CODE | {"markersize": 13, "markeredgecolor": "white"}), start=1))
         self.numbers = [axes.text(0, 0, str(k + 1), size=7, zorder=6, **LETTERS) for k in range(MOST)]

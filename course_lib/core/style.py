@@ -32,6 +32,7 @@ LOOKS = tuple((SHADES[name], marker, dash) for name, marker, dash in (
 IMAGE_CMAP = "viridis"  # perceptual, for heat maps on a fixed scale
 
 RC = {
+    "axes.prop_cycle": matplotlib.cycler(color=[colour for colour, *_ in LOOKS]),
     "font.family": "DejaVu Sans",  # ships with matplotlib and has β, ẑ and x̂
     "font.size": 11,
     "axes.titlesize": 12,

@@ -196,12 +196,13 @@ def bugs_figure(bugs: Sequence[Bug], save_path: Path | str | None = None) -> Fig
 
 def _samples(axes: Axes, real: Tensor, fake: Tensor, limits: tuple[float, float]) -> None:
     bins = np.linspace(*limits, 61)
-    for values, colour, words in ((real, REAL, "data"), (fake, MADE, "fakes")):
+    hatched = {"fill": False, "edgecolor": MADE, "hatch": "////", "linewidth": 1}
+    for values, colour, words, look in ((real, REAL, "data", {"alpha": 0.6}), (fake, MADE, "fakes", hatched)):
         flat = values.detach().flatten().numpy()
         if math.isclose(flat.min(), flat.max(), abs_tol=1e-6):
             axes.axvline(flat[0], color=colour, linewidth=2.5, label=words)
         else:
-            axes.hist(flat, bins=bins, weights=np.full(len(flat), 1 / len(flat)), color=colour, alpha=0.6, label=words)
+            axes.hist(flat, bins=bins, weights=np.full(len(flat), 1 / len(flat)), color=colour, label=words, **look)
 
 
 def _picture(axes: Axes, colours: Float[Tensor, "rows columns 3"], title: str) -> None:
