@@ -140,7 +140,8 @@ def measure(scenes: int = 200, progress: bool = True) -> list[Point]:
     """All points of the picture. Raises `BadInput` for fewer than 20 scenes of each world, of which nothing can be said."""
     if scenes < 20:
         raise BadInput(f"scenes must be at least 20, not {scenes}: of fewer nothing can be said.")
-    worlds = {"latents": latent_points, "slots": partial(slot_points, scenes), "codes": partial(code_points, scenes), "tokens": partial(token_points, scenes)}
+    worlds = {"latents": latent_points, "slots": partial(slot_points, scenes), "codes": partial(code_points, scenes),
+              "tokens": partial(token_points, scenes)}
     points: list[Point] = []
     with one_thread(), tqdm(worlds.items(), unit="world", disable=not progress) as bar:
         for name, world in bar:

@@ -38,7 +38,8 @@ def retrain(folder: Path = DATA / "weights") -> list[str]:
 
 
 def in_order(cards: dict[str, dict]) -> list[str]:
-    """The names of `cards`, each after the one whose weights it learns from: a model to go on with or to begin with, or the CLIP that makes its tokens."""
+    """The names of `cards`, each after the one whose weights it learns from: a model to go on with or to begin with, or the CLIP that makes
+    its tokens."""
     def steps(name: str) -> int:
         config = cards[name]["config"] if name in cards else {}
         model = config.get("model")

@@ -37,7 +37,8 @@ def unused(paths: list[Path]) -> dict[str, str]:
     """What is defined in `paths` and named nowhere in them: where it stands, by its name. A check is used by the name of its exercise."""
     searched = Vulture(ignore_decorators=["@check.exercise"])
     searched.scavenge([str(path) for path in paths])
-    return {item.name: f"{Path(item.filename).name}:{item.first_lineno}" for item in searched.get_unused_code() if Path(item.filename) not in USERS}
+    found = ((item.name, Path(item.filename).name, item.first_lineno) for item in searched.get_unused_code())
+    return {name: f"{file}:{line}" for name, file, line in found if file not in {path.name for path in USERS}}
 
 
 @cache

@@ -92,7 +92,9 @@ def players(way: Way, clip: ClipTokens, seed: int) -> tuple[LearnedCompressor, n
     model = (RFCompressor if way.system == "rf" else LearnedCompressor)(clip.dim, clip.grid, grid, hidden=64, **way.model)
     if way.critic is None:
         return model, None
-    return model, RFCritic(clip.dim, grid, dropout=way.dropout, sees=way.critic or "token") if way.system == "rf" else CRITICS[way.critic or "conv"](clip.dim)
+    if way.system == "rf":
+        return model, RFCritic(clip.dim, grid, dropout=way.dropout, sees=way.critic or "token")
+    return model, CRITICS[way.critic or "conv"](clip.dim)
 
 
 @torch.no_grad()
@@ -156,7 +158,8 @@ def keep(rows: list[dict]) -> None:
                 values = [each[name] for each in good]
                 measured[f"{name}_{way}"] = mean(values)
                 measured |= {f"{name}_{way}_spread": stdev(values)} if len(values) > 1 else {}
-    record = {"what": f"compressors after {EPOCHS * math.ceil(GRIDS / BATCH)} turns; measures of {JUDGED} fresh scenes; put_back and rebuilt: joint answers minus those of CLS alone",
+    record = {"what": f"compressors after {EPOCHS * math.ceil(GRIDS / BATCH)} turns; measures of {JUDGED} fresh scenes; put_back and rebuilt: joint "
+                      "answers minus those of CLS alone",
               "command": "python bench/records/compressors.py", **machine(),
               "settings": {"epochs": EPOCHS, "batch_size": BATCH, "lr": LR, "n_critic": 5, "lambda_gp": 10.0, "wgan": 1.0, "ae": 1.0, "grids": GRIDS},
               "measured": measured, "rows": rows}

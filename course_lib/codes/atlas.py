@@ -195,9 +195,10 @@ def make_maps(atlas: Atlas, of: Sequence[str] = ("slots", "codes"), methods: Seq
 def cluster(vectors: Vectors, method: str = "k-means", clusters: int = 8, seed: int = 0) -> Labels:
     """The cluster of each object, counted from 0; −1 for what DBSCAN calls noise.
 
-    "k-means": the best of 400/clusters starts, at least 10 (Lloyd 1982): with few clusters one bad start costs much. "hierarchical": from the bottom up, Ward's (1963) criterion. Both are told the
-    number of `clusters`. "dbscan" finds it: dense regions within `knee_distance`, 5 objects make a core (Ester et al. 1996);
-    equal vectors, as codes often are, count as one there, or all others would be noise beside them.
+    "k-means": the best of 400/clusters starts, at least 10 (Lloyd 1982): with few clusters one bad start costs much. "hierarchical":
+    from the bottom up, Ward's (1963) criterion. Both are told the number of `clusters`. "dbscan" finds it: dense regions within
+    `knee_distance`, 5 objects make a core (Ester et al. 1996); equal vectors, as codes often are, count as one there, or all others
+    would be noise beside them.
     Raises `BadInput` as `project` does, and for an impossible number of clusters.
     """
     _check(vectors, method, CLUSTERINGS, "a clustering")

@@ -22,7 +22,8 @@ def read_shapes(image: Float[Tensor, "3 height width"], world: Shapes) -> list[d
     """The spots of a picture: `kind`, `colour` (numbers of `kinds` and `COLOURS`), `fit`, `hue`, centre `x`, `y` and `radius` in pixels.
 
     The background is the median colour, since objects cover less than half. A spot is what hangs together of the pixels that
-    are nearer to one of the eight colours than to it. Every outline is laid over it with the spot's own area and centre of gravity; `fit` is the best intersection over union.
+    are nearer to one of the eight colours than to it. Every outline is laid over it with the spot's own area and centre of gravity;
+    `fit` is the best intersection over union.
     """
     pixels = image.clamp(0, 1).permute(1, 2, 0).numpy()  # as on a screen
     away = np.linalg.norm(pixels[..., None, :] - np.vstack([np.median(pixels, (0, 1)), PALETTE]), axis=-1)
@@ -102,5 +103,6 @@ def colour_kept(drawn: Float[Tensor, "batch 3 height width"], coded: Float[Tenso
     owners = one_hot(ids.long()).float()
     many = owners.sum((1, 2))
     many[:, 0] = 0  # the background is no object
-    true, found = (einsum(owners, images, "b h w object, b c h w -> b object c")[many > least] / many[many > least][:, None] for images in (drawn, coded))
+    sums = (einsum(owners, images, "b h w object, b c h w -> b object c") for images in (drawn, coded))
+    true, found = (each[many > least] / many[many > least][:, None] for each in sums)
     return float(1 - (found - true).square().sum() / (true - true.mean(0)).square().sum())

@@ -83,7 +83,8 @@ def train_codes(model: SVQ | PatchVQ, data: Dataset, *, epochs: int, lr: float =
     """Train `model` in place on scenes and return the history; after each epoch what `measure` finds on `held_out` scenes."""
     steps = epochs * math.ceil(len(data) / max(batch_size, 1))
     if model.quantizer.rate_weight and objective.get("settle_from", 0) > LATEST:
-        raise BadInput(f"with a rate_weight settle_from must be at most {LATEST}, not {objective['settle_from']}: it grows for a tenth of the training.")
+        raise BadInput(f"with a rate_weight settle_from must be at most {LATEST}, not {objective['settle_from']}: it grows for a tenth of the "
+                       "training.")
     objective = CodeObjective(steps, variance=variance_of(data), **objective)
     scenes = held_out.batch(range(len(held_out))) if held_out is not None else None
     few = held_out.batch(range(min(8, len(held_out)))) if held_out is not None else None
@@ -96,7 +97,8 @@ def train_codes(model: SVQ | PatchVQ, data: Dataset, *, epochs: int, lr: float =
 
 @torch.no_grad()
 def measure(model: SVQ | PatchVQ, scenes: Scenes, size: int = 50) -> dict[str, float]:
-    """mse; fg_ari, full_ari and attention_fg_ari as in Part II; perplexity of the codes and the share of them that is used (codes_used), means over codebooks."""
+    """mse; fg_ari, full_ari and attention_fg_ari as in Part II; perplexity of the codes and the share of them that is used (codes_used),
+    means over codebooks."""
     total: dict[str, list[Tensor]] = {}
     indices = []
     for first in range(0, len(scenes["image"]), size):

@@ -88,7 +88,8 @@ class SVQ(nn.Module):
     def __init__(self, num_slots: int = 4, slot_dim: int = 64, num_iterations: int = 3, codebooks: int = 4, codes: int = 512,
                  commitment: float = 0.25, quantise: str = "after", decoder: str = "transformer", update: str = "whole",
                  channels: int = 64, hidden_dim: int = 64, decoder_dim: int = 128, decoder_layers: int = 3,
-                 learning: str = "ema", decay: float = 0.99, restart: float = 0.1, rate_weight: float = 0.0, gradient: str = "bilevel", eps: float = 0.02):
+                 learning: str = "ema", decay: float = 0.99, restart: float = 0.1, rate_weight: float = 0.0, gradient: str = "bilevel",
+                 eps: float = 0.02):
         super().__init__()
         for name, value, known in (("quantise", quantise, WHEN), ("decoder", decoder, DECODERS), ("update", update, UPDATES)):
             if value not in known:

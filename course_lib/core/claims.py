@@ -39,7 +39,8 @@ def claim(key: str, value: float, *, above: float = -math.inf, below: float = ma
 
 
 def quotable(folder: Path = DATA) -> dict[str, float | str]:
-    """Every number that prose may quote: claims by key, `minutes.NOTEBOOK`, `memory.NOTEBOOK` in GB, `runs.NAME.KEY`, and of shipped weights `cards.NAME.METRIC`."""
+    """Every number that prose may quote: claims by key, `minutes.NOTEBOOK`, `memory.NOTEBOOK` in GB, `runs.NAME.KEY`, and of shipped
+    weights `cards.NAME.METRIC`."""
     numbers: dict[str, float | str] = {}
     for key, row in _read(folder / "claims.json").items():
         numbers[key] = row["value"]

@@ -25,7 +25,9 @@ class Curve:
 
 
 def blahut_arimoto_step(q: np.ndarray, p: np.ndarray, kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One step of Blahut–Arimoto (Blahut 1972; Cover & Thomas, sec. 10.8): q(x̂) ← q(x̂)·c(x̂), c(x̂) = Σₓ p(x) k(x, x̂) / Σ_x̂′ q(x̂′) k(x, x̂′).
+    """One step of Blahut–Arimoto (Blahut 1972; Cover & Thomas, sec. 10.8):
+
+        q(x̂) ← q(x̂)·c(x̂),      c(x̂) = Σₓ p(x) k(x, x̂) / Σ_x̂′ q(x̂′) k(x, x̂′)
 
     q: (outputs,) current distribution of x̂; p: (inputs,) distribution of x; kernel: (inputs, outputs) exp(−(x − x̂)²/β).
     Returns the new q and c. At the optimum c ≤ 1 everywhere, with equality where q > 0.

@@ -33,7 +33,8 @@ POINTS, POINTS_MMD = 2000, 500  # tokens on either side of a distance
 AT_ONCE = 32  # pictures
 PLAIN = (AveragePooling, Bilinear, StridedPick, RandomPick, KMeans, ToMe)  # called with an output grid, nothing to fit
 NOTHING = "CLS only"  # the row of `MeanToken`
-LEARNED = {"learned": ("compress_{}x", RATES), "learned, critic": ("compress_{}x_critic", (16,)), "RF, critic": ("compress_rf_{}x", RATES)}  # names, and the rates they are shipped at
+LEARNED = {"learned": ("compress_{}x", RATES), "learned, critic": ("compress_{}x_critic", (16,)),
+           "RF, critic": ("compress_rf_{}x", RATES)}  # names of weights, and the rates they are shipped at
 
 
 class Row(NamedTuple):

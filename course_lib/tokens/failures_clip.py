@@ -109,7 +109,10 @@ def train_small(change: Change = Change(), *, epochs: int, steps: int = 20, pair
 def contrast_row(change: str, seed: int, *, epochs: int, steps: int = 100, scored: int = 400, **options) -> dict[str, float | str]:
     """One training and what it led to, on `scored` scenes that none has seen: zero-shot of every factor, kind_held_out (of objects of a
     combination that no training has), exchange_FACTOR (of sentences with that factor exchanged between two objects, how often the true
-    one is nearer; chance ½), `alike`, the mean cosine of embeddings of different pictures, and the last epoch's loss. Raises `BadInput` for a change that is not known."""
+    one is nearer; chance ½), `alike`, the mean cosine of embeddings of different pictures, and the last epoch's loss.
+
+    Raises `BadInput` for a change that is not known.
+    """
     if change not in CHANGES:
         raise BadInput(f"change must be one of {', '.join(CHANGES)}, not {change!r}.")
     model, history = train_small(CHANGES[change], epochs=epochs, steps=steps, seed=seed, **options)
@@ -121,4 +124,4 @@ def contrast_row(change: str, seed: int, *, epochs: int, steps: int = 100, score
     held_out = ZeroShot.about(new, clip, ["kind"]).accuracy(embedded(clip, new["image"]))["kind"]
     alike = float((images.sum(0).square().sum() - scored) / (scored * (scored - 1)))
     return {"change": change, "seed": seed, **ZeroShot.about(scenes, clip, FACTORS).accuracy(images), "kind_held_out": held_out, **exchanged,
-            "alike": alike, "loss": history.epochs["loss"][-1], "found": history.epochs["found"][-1], "scale": history.epochs["scale"][-1], "seconds": history.seconds}
+            "alike": alike, **{name: history.epochs[name][-1] for name in ("loss", "found", "scale")}, "seconds": history.seconds}

@@ -132,5 +132,6 @@ def between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
 def met(row: Row, examined: Examined) -> dict[str, bool]:
     """The targets of seed document 003, line by line, for a compressor to 36 fields; 002 has the first and the last."""
     few = examined.bands
-    found = {"cosine > 0.85": row.cosine > 0.85, "excellent ≥ 20": few["excellent"] >= 20, "fair ≤ 5": few["fair"] <= 5, "poor ≤ 1": few["poor"] <= 1}
+    found = {"cosine > 0.85": row.cosine > 0.85, "excellent ≥ 20": few["excellent"] >= 20, "fair ≤ 5": few["fair"] <= 5,
+             "poor ≤ 1": few["poor"] <= 1}
     return found | {"W < 0.1": row.wasserstein is not None and row.wasserstein.value < 0.1}
