@@ -1,12 +1,15 @@
-"""A file written with `atomic` is the old one or the new one, and nothing lies beside it."""
+"""A file written with `atomic` is the old one or the new one, and nothing lies beside it; tables and records are written so."""
 
+import csv
+import hashlib
+import json
 import os
 
 import pytest
 
 from course_lib.core import paths
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import DATA, ROOT, atomic, find_data
+from course_lib.core.paths import DATA, ROOT, atomic, file_sha256, find_data, rounded, write_csv, write_json
 
 
 def test_a_good_block_replaces_the_file(tmp_path):
@@ -47,6 +50,23 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     assert str(refused.value).startswith(f"cannot write {tmp_path}/file/result.json: ")
     assert str(refused.value).endswith("; choose a folder you may write to.") and "\n" not in str(refused.value)
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_table_has_a_column_for_each_name_and_is_read_back(tmp_path):
+    rows = [{"name": "a, b", "share": 0.25, "more": 1}, {"name": "„c“"}]
+    write_csv(tmp_path / "deep/all.csv", rows)
+    write_csv(tmp_path / "some.csv", rows, ["share", "name"])
+    with (tmp_path / "deep/all.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.DictReader(file)) == [{"name": "a, b", "share": "0.25", "more": "1"}, {"name": "„c“", "share": "", "more": ""}]
+    assert (tmp_path / "some.csv").read_text(encoding="utf-8").splitlines() == ["share,name", '0.25,"a, b"', ",„c“"]
+    assert rounded({"share": 1 / 3, "many": 7, "name": "x"}) == {"share": 0.33333, "many": 7, "name": "x"}
+
+
+def test_a_record_is_json_and_its_hash_is_that_of_its_bytes(tmp_path):
+    write_json(tmp_path / "record.json", {"rows": [1.5, None]})
+    text = (tmp_path / "record.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"rows": [1.5, None]} and text.endswith("}\n")
+    assert file_sha256(tmp_path / "record.json") == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_root_is_the_checkout():
