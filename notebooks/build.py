@@ -24,6 +24,7 @@ import nbformat
 from course_lib.core.claims import QUOTE, fill, quotable
 from course_lib.core.errors import BadInput
 from course_lib.core.paths import ROOT, atomic
+from notebooks.glossary import glossary
 
 SETUP = """\
 # Set-up, the same in every notebook: Colab fetches the course first (and keeps the torch it has).
@@ -142,7 +143,7 @@ def relink(text: str, tool_course: dict[str, str]) -> str:
 
 
 def derived(root: Path = ROOT, numbers: Numbers | None = None) -> dict[Path, str]:
-    """Return what every derived file should hold: two notebooks for each source, and README.md."""
+    """Return what every derived file should hold: two notebooks for each source, README.md, and the glossary if there is one."""
     numbers = numbers_of(root) if numbers is None else numbers
     folder, tool_course, texts = root / "notebooks", course(root), {}
     for path in sorted((folder / "source").glob("*.py")):
@@ -150,6 +151,8 @@ def derived(root: Path = ROOT, numbers: Numbers | None = None) -> dict[Path, str
         for target, solution in ((folder, False), (folder / "solutions", True)):
             text = build(source, name, solution=solution, tool_course=tool_course, numbers=numbers)
             texts[target / f"{name}.ipynb"] = text
+    if (folder / "glossary.toml").exists():
+        texts[root / "GLOSSARY.md"] = glossary(folder, numbers)
     readme = root / "README.md"
     return texts | {readme: refresh(readme.read_text(encoding="utf-8"), numbers)}
 

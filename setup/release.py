@@ -94,7 +94,7 @@ def build_wheel(folder: Path) -> str:
 def copy_files(folder: Path, learners: list[Path], wheel: str) -> None:
     """Copy what goes into the archive as it is, and write the README of the archive."""
     solutions = [path.parent / "solutions" / path.name for path in learners]
-    for path in [*learners, *solutions, ROOT / "constraints.txt", ROOT / "LICENSE", ROOT / "slides" / "TEACHING.md"]:
+    for path in [*learners, *solutions, ROOT / "constraints.txt", ROOT / "LICENSE", ROOT / "GLOSSARY.md", ROOT / "slides" / "TEACHING.md"]:
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)

@@ -16,7 +16,7 @@
 #
 # ## 1 · The map
 #
-# Every model in this course squeezes something through something narrow. Four words name what comes out at the narrow place:
+# Every model in this course squeezes something through something narrow. Four words name what comes out at the narrow place (these and all other terms stand in the [glossary](../GLOSSARY.md), each in the sentence that defines it):
 
 # %%
 from course_lib.core.map import course_map

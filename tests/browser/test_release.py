@@ -70,7 +70,7 @@ def test_every_file_is_there_once_and_has_its_checksum(folder: Path) -> None:
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS"}
     assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()} == sums
     wanted = {f"notebooks/{NOTEBOOK}.ipynb", f"notebooks/solutions/{NOTEBOOK}.ipynb", f"html/{NOTEBOOK}.html", "html/mathjax.js",
-              f"slides/{DECK}.html", f"slides/{DECK}.pdf", "constraints.txt", "README.md", "LICENSE"}
+              f"slides/{DECK}.html", f"slides/{DECK}.pdf", "constraints.txt", "README.md", "LICENSE", "GLOSSARY.md"}
     assert wanted <= files.keys() and len([name for name in files if name.endswith(".whl")]) == 1
     weights = {path.name for path in (ROOT / "data" / "weights").iterdir()}
     assert weights == {Path(name).name for name in files if name.startswith("data/weights/")}
