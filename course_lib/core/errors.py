@@ -2,6 +2,8 @@
 
 import errno
 
+QUOTED = 160  # characters of another library's sentence within one of ours
+
 
 class BadInput(ValueError):
     """Bad input: one sentence that names the thing, what is wrong with it and what would be right.
@@ -10,10 +12,10 @@ class BadInput(ValueError):
     """
 
 
-def one_line(error: BaseException | str, most: int = 160) -> str:
-    """What another library's error says, to be quoted within a sentence: on one line, without its full stop, at most `most` characters."""
+def one_line(error: BaseException | str) -> str:
+    """What another library's error says, to be quoted within a sentence: on one line, without its full stop, at most `QUOTED` characters."""
     text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return text if len(text) <= most else text[: most - 3] + "…"
+    return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
 
 
 def refusal(error: Exception) -> str:

@@ -60,9 +60,9 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, object]], columns: S
         table.writerows(rows)
 
 
-def rounded(row: Mapping[str, object], digits: int = 5) -> dict[str, object]:
-    """A row of a table with shorter numbers."""
-    return {name: round(value, digits) if isinstance(value, float) else value for name, value in row.items()}
+def rounded(row: Mapping[str, object]) -> dict[str, object]:
+    """A row of a table with five digits behind the point."""
+    return {name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def write_json(path: str | Path, value: object) -> None:
