@@ -70,7 +70,7 @@ explorer.still()
 #
 # <details><summary>Reading without a kernel? These are the stills.</summary>
 #
-# ![One scene taken apart by 2, 4, 7 and 10 slots, a row each: the picture, its reconstruction, who owns which pixel, and each slot's part; with two slots most objects are lost, with seven nearly every one has a slot, with ten the extra ones stay empty](../data/pictures/slots_row.png)
+# ![One scene taken apart by 2, 4, 7 and 10 slots, a row each: the picture, its reconstruction, who owns which pixel, and each slot's part; with two slots most objects are lost, with seven all but the yellow triangle have a slot, with ten it has one too and two slots stay empty](../data/pictures/slots_row.png)
 #
 # </details>
 
@@ -84,7 +84,7 @@ slots.show()
 slots.still()
 
 # %% [markdown]
-# With two slots, one takes the background and the other a single object; the rest is lost. With {{welcome.slots:.0f}}, nearly every object has a slot of its own. With ten, the slots left over stay empty. How slots find objects, and which they miss, is Part II.
+# With two slots, one takes the background, and the other makes one green shape of two triangles; the rest is lost. With {{welcome.slots:.0f}}, every object but the yellow triangle has a slot of its own, and that one is lost although a slot is empty. With ten it has one, too. How slots find objects, and which they miss, is Part II.
 
 # %% [markdown]
 # ## 4 · Claims: sentences that are measured
@@ -174,7 +174,7 @@ bounds_target(my_bounds)
 # | 02 autoencoder | {{minutes.02_autoencoder:.1f}} | perfect reconstruction, hopeless generation |
 # | 03 β-VAE | {{minutes.03_vae_beta:.1f}} | the price of a nat, and the price at which nothing is bought |
 # | 04 slot attention | {{minutes.04_slot_attention:.1f}} | slots that compete for what they see, one step by hand |
-# | 05 scenes and slots | {{minutes.05_scenes_and_slots:.1f}} | objects found without a label, and four ways in which that fails |
+# | 05 scenes and slots | {{minutes.05_scenes_and_slots:.1f}} | objects found without a label, and seven ways in which that fails |
 # | 06 vector quantization | {{minutes.06_vector_quantization:.1f}} | a list of words, and a network that learns to choose one |
 # | 07 semantic VQ | {{minutes.07_semantic_vq:.1f}} | objects as words, and an editor for them |
 # | 08 codes to scenes | {{minutes.08_codes_to_scenes:.1f}} | scenes that nobody drew, judged by a rule that nobody told |
