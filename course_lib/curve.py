@@ -160,13 +160,13 @@ def bound() -> tuple[np.ndarray, np.ndarray]:
     return np.interp(places, np.arange(len(rate)), rate), np.interp(places, np.arange(len(lost)), lost)
 
 
-def curve_figure(points: list[Point], size: float = 1.0) -> Figure:
+def curve_figure(points: list[Point]) -> Figure:
     """Left what is lost, right what can still be done, both against the rate; one mark for each kind of bottleneck.
 
     The black line is the least rate of the one world whose bound is known for every error, the dashed one the entropy of a scene
     of the rule world, below which nothing tells all scenes apart.
     """
-    figure = new_figure(13 * size, 5.4 * size)
+    figure = new_figure(13, 5.4)
     lost, use = figure.subplots(1, 2, sharex=True)
     bits, share = bound()
     lost.plot(bits, share, color="black", linewidth=1.5, label="R(D) of Part I's mixture")

@@ -101,9 +101,9 @@ class Explorer:
         self.words.value = f'<p role="status" style="line-height:1.4">{words}</p>'
 
 
-def stops(values: list, description: str, value=None, form: str = "g", width: str = "32em") -> widgets.SelectionSlider:
+def stops(values: list, description: str, value=None, width: str = "32em") -> widgets.SelectionSlider:
     """A slider that stops at the given values only and answers while it moves."""
-    options = [(format(v, form), v) for v in values]
+    options = [(f"{v:g}", v) for v in values]
     return widgets.SelectionSlider(
         options=options, value=options[0][1] if value is None else value, description=description,
         continuous_update=True, layout=widgets.Layout(width=width), style={"description_width": "initial"},
