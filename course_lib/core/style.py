@@ -25,10 +25,10 @@ DASH = {"prior_z": "-", "data_x": "-", "latent_z_hat": (0, (5, 1.5)), "output_x_
 # it apart, and so does grey paper.
 SHADES = {"indigo": "#2c1d82", "wine": "#7d164c", "green": "#006326", "purple": "#a54095", "rose": "#c15c6e",
           "olive": "#95952f", "teal": "#35b9a5", "cyan": "#80c4e6", "sand": "#e3d27d", "pale": "#e8e8e8"}
-# A line is told by colour, marker and dash together.
+# A line is told by colour, marker and dash together; the three lightest colours are too pale for one.
 LOOKS = tuple((SHADES[name], marker, dash) for name, marker, dash in (
     ("indigo", "o", "-"), ("rose", "s", "--"), ("green", "^", ":"), ("olive", "v", "-."), ("wine", "D", (0, (5, 1, 1, 1, 1, 1))),
-    ("teal", "P", (0, (8, 2))), ("purple", "X", (0, (1, 1))), ("cyan", "<", (0, (3, 1, 1, 1))), ("sand", ">", (0, (6, 2, 2, 2)))))
+    ("teal", "P", (0, (8, 2))), ("purple", "X", (0, (1, 1)))))
 IMAGE_CMAP = "viridis"  # perceptual, for heat maps on a fixed scale
 
 RC = {
@@ -64,7 +64,7 @@ def mark(meaning: str) -> dict[str, object]:
 
 
 def line_look(number: int) -> dict[str, object]:
-    """Colour, marker and dash of line `number`, counted from 0, for `Axes.plot`; after nine lines the markers are hollow."""
+    """Colour, marker and dash of line `number`, counted from 0, for `Axes.plot`; after seven lines the markers are hollow."""
     colour, marker, dash = LOOKS[number % len(LOOKS)]
     hollow = number // len(LOOKS) % 2
     return {"color": colour, "marker": marker, "linestyle": dash, "markerfacecolor": "white" if hollow else colour}

@@ -19,22 +19,29 @@ HIT, MISS = "✓", "✗"
 WORDS = {"put_back": "put back", "rebuilt": "rebuilt"}
 
 
+def compressor_looks(names: Sequence[str]) -> dict[str, dict[str, object]]:
+    """A look for the line of each compressor: what is trained is thick and has the first looks, which are the plainest."""
+    trained = {name: "learned" in name or "critic" in name for name in names}
+    ordered = sorted(trained, key=trained.get, reverse=True)
+    return {name: line_look(ordered.index(name)) | {"linewidth": 2.2 if trained[name] else 1.0} for name in trained}
+
+
 def survival_figure(rows: Sequence[Row], questions: Sequence[str], most: Mapping[str, float], save_path: Path | str | None = None) -> Figure:
     """For each question a column, above put back and below rebuilt: the rate against answers above those of CLS alone, a line for each
     compressor. most: what all tokens have above CLS alone (dashed). Rows without a rate are left out: they are the line at 0."""
     some = [row for row in rows if row.rate is not None]
     if not some or not questions:
         raise BadInput("give at least one compressor with a rate, and one question.")
-    names = list(dict.fromkeys(row.name for row in some))
+    looks = compressor_looks([row.name for row in some])
     ticks = sorted({row.rate for row in some})
     figure = new_figure(2.2 + 3.3 * len(questions), 6.4)
     panels = figure.subplots(2, len(questions), squeeze=False, sharex=True)
     for line, way in zip(panels, WORDS):
         for axes, question in zip(line, questions):
-            for number, name in enumerate(names):
+            for name, look in looks.items():
                 own = sorted((row for row in some if row.name == name), key=lambda row: row.rate)
-                axes.plot([row.rate for row in own], [getattr(row, way)[question].value for row in own], label=name, **line_look(number),
-                          markersize=5, linewidth=2.2 if "learned" in name or "critic" in name else 1.0)
+                axes.plot([row.rate for row in own], [getattr(row, way)[question].value for row in own], label=name,
+                          markersize=5, **look)
             axes.axhline(0.0, color="black", linewidth=0.8)
             axes.axhline(most[question], color=BAD, linestyle="--", linewidth=1.2)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

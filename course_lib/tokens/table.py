@@ -23,9 +23,10 @@ from matplotlib.figure import Figure
 from course_lib.core.command import key, serve
 from course_lib.core.paths import DATA, atomic
 from course_lib.core.run import check_writable
-from course_lib.core.style import line_look, new_figure
+from course_lib.core.style import new_figure
 from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.comparison import FITTED, LEVELS, NOTHING, SCENES, Row, Table, compressor_table
+from course_lib.tokens.figures_survival import compressor_looks
 from course_lib.tokens.metrics import Distance, Share
 from course_lib.tokens.zero_shot import QUESTIONS
 
@@ -82,16 +83,15 @@ def table_figure(table: Table) -> Figure:
     """Against the rate, a line for each compressor: what is unexplained, and joint answers put back and rebuilt, above CLS alone."""
     figure = new_figure(14.0, 4.6)
     panels = figure.subplots(1, 3)
-    names = list(dict.fromkeys(row.name for row in table.rows if row.rate is not None))
-    for number, name in enumerate(names):
+    looks = compressor_looks([row.name for row in table.rows if row.rate is not None])
+    for number, (name, look) in enumerate(looks.items()):
         rows = [row for row in table.rows if row.name == name]
-        rates = [row.rate * 1.015 ** (number - len(names) / 2) for row in rows]  # a little apart, so that intervals can be read
-        look = line_look(number) | {"linewidth": 2.2 if name.startswith("learned") else 1.0, "markersize": 4.5}
-        panels[0].plot(rates, [row.variance_unexplained for row in rows], label=name, **look)
+        rates = [row.rate * 1.015 ** (number - len(looks) / 2) for row in rows]  # a little apart, so that intervals can be read
+        panels[0].plot(rates, [row.variance_unexplained for row in rows], label=name, markersize=4.5, **look)
         for panel, way in zip(panels[1:], ("put_back", "rebuilt")):
             joint = [getattr(row, way)["joint"] for row in rows]
             reach = [[each.value - each.low for each in joint], [each.high - each.value for each in joint]]
-            panel.errorbar(rates, [each.value for each in joint], reach, elinewidth=0.6, **look)
+            panel.errorbar(rates, [each.value for each in joint], reach, elinewidth=0.6, markersize=4.5, **look)
     panels[0].set(yscale="log", ylabel="variance unexplained, rebuilt", title="what is lost")
     ticks = sorted({row.rate for row in table.rows if row.rate is not None})
     for panel, title in zip(panels[1:], ("put back into CLIP", "rebuilt")):

@@ -7,13 +7,21 @@ from PIL import Image
 
 from course_lib.core.errors import BadInput
 from course_lib.tokens.comparison import Row
-from course_lib.tokens.figures_survival import adaptive_figure, promises_figure, survival_figure
+from course_lib.tokens.figures_survival import adaptive_figure, compressor_looks, promises_figure, survival_figure
 from course_lib.tokens.metrics import Share
 
 
 def row(name, rate, put_back, rebuilt):
     shares = [{"joint": Share(value, 0, 1, 9), "text R@1": Share(value / 2, 0, 1, 9)} for value in (put_back, rebuilt)]
     return Row(name, rate, 0.9, 0.8, 0.1, 5, 0.0, 9.0, 0.2, None, None, *shares)
+
+
+def test_what_is_trained_is_thick_and_no_two_lines_look_alike():
+    names = [*"abcdefgh", "learned", "RF, critic"]
+    looks = compressor_looks(names)
+    assert list(looks) == names and len({str(look) for look in looks.values()}) == len(names)
+    assert [name for name, look in looks.items() if look["linewidth"] > 1] == ["learned", "RF, critic"]
+    assert looks["learned"]["linestyle"] == "-" and looks["a"]["color"] != looks["learned"]["color"]
 
 
 def test_answers_stand_at_their_rates_and_no_rate_is_no_line(tmp_path):
