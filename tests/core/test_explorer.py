@@ -5,6 +5,7 @@ import io
 import ipywidgets as widgets
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from course_lib.core import explorer as module
@@ -93,8 +94,8 @@ def test_a_frame_equals_a_full_drawing(tiny):
 def test_moving_artists_keep_their_order_in_depth(tiny):
     tiny.height.value = 0.5  # round over square
     x, y = tiny.axes.transData.transform((0.5, 0.5)).round().astype(int)
-    blue = (31, 119, 180)
-    assert np.abs(pixels(tiny)[300 - y, x] - blue).max() < 6
+    first = 255 * np.array(to_rgb("C0"))  # the colour of a plot without a look
+    assert np.abs(pixels(tiny)[300 - y, x] - first).max() < 6
 
 
 def test_box_and_classes(tiny):
