@@ -13,7 +13,6 @@ It prints the table and writes table.csv, all of it with its intervals, and tabl
   rebuilt       the same for the expanded grid
 """
 
-import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from course_lib.core.command import key, serve
-from course_lib.core.paths import DATA, atomic
+from course_lib.core.paths import DATA, atomic, write_csv
 from course_lib.core.run import check_writable
 from course_lib.core.style import new_figure
 from course_lib.tokens.clip import ClipTokens
@@ -125,11 +124,7 @@ def run(settings: Settings) -> str:
     check_writable(out)
     table = compressor_table(ClipTokens.load(settings.clip), settings.scenes, settings.fitted, levels=settings.levels, folder=folder,
                              progress=settings.progress)
-    with atomic(out / "table.csv") as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        rows = [flat(row) for row in table.rows]
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(out / "table.csv", [flat(row) for row in table.rows])
     with atomic(out / "table.png") as temporary:
         table_figure(table).savefig(temporary, format="png", dpi=120)
     return text(table)
