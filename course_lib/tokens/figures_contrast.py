@@ -63,7 +63,7 @@ def matrix_figure(matrices: Mapping[str, Float[Tensor, "pictures texts"]], low: 
 
 def training_figure(epochs: Mapping[str, Sequence[float]], batch: int, chance: Mapping[str, float], steps: int = 1) -> Figure:
     """Left the loss of every epoch, with the line of who cannot tell a batch of so many pairs apart, ln batch; right the zero-shot
-    answers of every factor, with chance dotted on the right. steps: in an epoch, for the axis."""
+    answers of every factor, with what chance gives named at the right. steps: in an epoch, for the axis."""
     if lacking := [name for name in ("loss", *FACTORS) if name not in epochs]:
         raise BadInput(f"the history lacks {', '.join(lacking)}; train with held-out scenes.")
     figure = new_figure(10.5, 3.5)
@@ -78,7 +78,7 @@ def training_figure(epochs: Mapping[str, Sequence[float]], batch: int, chance: M
         right.plot(x, epochs[name], color=colour, marker=marker, linestyle=dash, markersize=5, label=name)
         right.plot([x[-1] * 1.02, x[-1] * 1.09], 2 * [chance[name]], color=colour, linewidth=2.5)
         right.text(x[-1] * 1.1, chance[name], f"{name} by chance: {chance[name]:.2f}", color=colour, va="center", fontsize=8)
-    right.set(xlabel="steps", ylabel="right answers", ylim=(0, 1.02), xlim=(0, x[-1] * 1.5), title="Zero-shot on scenes not trained on")
+    right.set(xlabel="steps", ylabel="right answers", ylim=(0, 1.02), xlim=(0, x[-1] * 1.62), title="Zero-shot on scenes not trained on")
     right.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

@@ -43,7 +43,7 @@ def survival_figure(rows: Sequence[Row], questions: Sequence[str], most: Mapping
                 axes.plot([row.rate for row in own], [getattr(row, way)[question].value for row in own], label=name,
                           markersize=5, **look)
             axes.axhline(0.0, color="black", linewidth=0.8)
-            axes.axhline(most[question], color=BAD, linestyle="--", linewidth=1.2)
+            axes.axhline(most[question], color="black", linestyle="--", linewidth=1.2)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
             axes.set(xscale="log", title=f"{question}, {WORDS[way]}")
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
