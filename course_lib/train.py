@@ -166,7 +166,7 @@ def _explain(error: Exception, arguments: list[str]) -> str:
     """What is wrong with the command line, in one sentence."""
     text = " ".join(str(error).split())
     if "You must specify 'experiment'" in text:
-        return f"name an experiment: experiment={' or experiment='.join(experiments())}."
+        return f"name an experiment, for example experiment=vae; there are: {', '.join(experiments())}."
     if isinstance(error, MissingConfigException):
         return f"there is no such experiment or option group file: {_missing(error)}"
     if isinstance(error, OverrideParseException):

@@ -24,7 +24,6 @@ LONGEST = 45  # lines of a function below its docstring; a comment or a call wri
 ALIKE = 4  # lines that may not stand in two places
 LIKE = {  # functions that share lines and are not one: what they have in common is told to two different people
     "check_penalty": "exercises of notebooks 11 and 12: of whole grids, and of single tokens",
-    **dict.fromkeys(("_saved", "pictures_figure", "ablation_figure"), "a figure file saves its figures itself, in three lines"),
 }
 DRAWN = ("figures", "moving", "slides")  # files whose functions are pictures, each under a title of its own
 PROTOCOL = {  # methods that are described once, by their class or by the method they stand in for

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import atomic
-from course_lib.core.style import new_figure
+from course_lib.core.style import new_figure, saved
 
 
 def pictures_figure(images: Float[Tensor, "batch 3 height width"], notes: list[str] | None = None, columns: int = 8,
@@ -26,7 +25,4 @@ def pictures_figure(images: Float[Tensor, "batch 3 height width"], notes: list[s
         axis.imshow(image.permute(1, 2, 0).clamp(0, 1).cpu())
         if notes:
             axis.set_title(notes[number], loc="center", y=-0.22, fontsize=8, weight="normal")
-    if save_path:
-        with atomic(save_path) as file:
-            figure.savefig(file, format="png", dpi=150)
-    return figure
+    return saved(figure, save_path)

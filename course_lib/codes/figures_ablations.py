@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import atomic
-from course_lib.core.style import new_figure
+from course_lib.core.style import new_figure, saved
 
 PANELS = (("fg_ari", "FG-ARI\nof the masks", (0, 1)), ("mse", "squared error of\nthe reconstruction", None), ("right", "generated scenes\nthat obey the rule", (0, 1)),
           ("right_independent", "the same, each\ncode by itself", (0, 1)), ("nll", "prior:\nnats a scene", None))
@@ -46,7 +45,4 @@ def ablation_figure(rows: Sequence[dict], save_path: Path | str | None = None) -
             axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yticks(range(len(changes)), names)
         axes.grid(False, axis="y")
-    if save_path:
-        with atomic(save_path) as file:
-            figure.savefig(file, format="png", dpi=150)
-    return figure
+    return saved(figure, save_path)

@@ -4,9 +4,14 @@
 the only carrier of meaning: `MARKER` and `DASH` give every meaning a second one, and `LOOKS` every line.
 """
 
+from pathlib import Path
+
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from course_lib.core.errors import BadInput
+from course_lib.core.paths import atomic
 
 PALETTE = {
     "prior_z": "#1f77b4",  # blue: prior samples z
@@ -78,6 +83,20 @@ def new_figure(width: float = 9.0, height: float = 3.6, **layout) -> Figure:
     """
     figure = Figure(figsize=(width, height), **{"layout": "constrained", **layout})
     FigureCanvasAgg(figure)
+    return figure
+
+
+def saved(figure: Figure, path: str | Path | None, dpi: int = 150) -> Figure:
+    """Return the figure, after writing it to `path` (None: nowhere), whole or not at all; the ending says the format, none is PNG.
+
+    Raises `BadInput` if the folder cannot be written, or for an ending that matplotlib does not know.
+    """
+    if path is not None:
+        ending, known = Path(path).suffix[1:].lower() or "png", figure.canvas.get_supported_filetypes()
+        if ending not in known:
+            raise BadInput(f"no figure can be written as .{ending}; choose one of {', '.join(sorted(known))}.")
+        with atomic(path) as file:
+            figure.savefig(file, format=ending, dpi=dpi)
     return figure
 
 

@@ -18,8 +18,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import atomic
-from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure
+from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure, saved
 from course_lib.slots.metrics import segmentation
 from course_lib.slots.scenes import Shapes
 
@@ -114,7 +113,7 @@ def visualize_slots(images: Tensor, recons: Tensor, masks: Tensor, save_path: st
             show_picture(axes[3 + slot], parts[row, slot], framed=True)
             if top:
                 slot_title(axes[3 + slot], slot)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def visualize_attention_evolution(attn: Tensor, save_path: str | Path | None = None, *, image: Tensor | None = None) -> Figure:
@@ -143,7 +142,7 @@ def visualize_attention_evolution(attn: Tensor, save_path: str | Path | None = N
             if row == 0:
                 slot_title(axes[first + 1 + slot], slot)
     figure.colorbar(heat, ax=grid[:, -1], label="attention", shrink=min(1, 2.2 / iterations), aspect=12)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def visualize_slot_decomposition(original_image: Tensor, reconstructed_image: Tensor, masks: Tensor, save_path: str | Path | None = None,
@@ -172,7 +171,7 @@ def visualize_slot_decomposition(original_image: Tensor, reconstructed_image: Te
         slot_title(grid[0, 2 + slot], slot)
         show_picture(grid[1, 2 + slot], parts[slot], framed=True)
     figure.colorbar(heat, ax=grid[0, -1], label="mask", aspect=10)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def _single(value: Tensor, axes: int) -> Tensor:
@@ -185,13 +184,6 @@ def _check(images: Tensor, recons: Tensor, masks: Tensor) -> None:
     if not (fits and len(images) and masks.shape[0] == images.shape[0] and masks.shape[2:] == images.shape[2:]):
         raise BadInput("pictures and reconstructions must have shape (batch, 3, height, width) and masks (batch, slots, height, width), "
                        f"not {tuple(images.shape)}, {tuple(recons.shape)} and {tuple(masks.shape)}.")
-
-
-def _saved(figure: Figure, save_path: str | Path | None) -> Figure:
-    if save_path is not None:
-        with atomic(save_path) as file:
-            figure.savefig(file)
-    return figure
 
 
 def main(arguments: list[str] | None = None) -> None:

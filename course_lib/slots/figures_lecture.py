@@ -12,7 +12,7 @@ from torch import Tensor
 
 from course_lib.core.style import IMAGE_CMAP, PALETTE, new_figure
 from course_lib.slots.autoencoder import SlotOutput
-from course_lib.slots.figures import LETTERS, bare, show_picture, show_segmentation, slot_colour, slot_parts, slot_title
+from course_lib.slots.figures import bare, show_picture, show_segmentation, slot_colour, slot_parts, slot_title
 from course_lib.slots.figures_attention import GREY
 from course_lib.slots.moving import PLACES
 

@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import atomic
-from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure
+from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure, saved
 
 OUTLIER = 3.0  # a norm so many times the median is marked
 BARS = (("", SHADES["indigo"], ""), ("_held_out", SHADES["sand"], "///"))  # the endings of a card's metrics, their colours and hatches
@@ -46,7 +45,7 @@ def similarity_figure(image: Float[Tensor, "3 rows columns"], tokens: Mapping[st
             _mark(axes, place, each.shape[:2], image.shape[1:])
             axes.set_title(name, fontsize=10)
     figure.colorbar(heat, ax=panels, label="cosine with the marked token", shrink=0.8)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def norm_figure(image: Float[Tensor, "3 rows columns"], tokens: Mapping[str, Float[Tensor, "height width dim"]],
@@ -68,7 +67,7 @@ def norm_figure(image: Float[Tensor, "3 rows columns"], tokens: Mapping[str, Flo
         lower.set(xlabel="length of a token", ylabel="tokens" if name == next(iter(tokens)) else "", xlim=(0, None))
         lower.legend(loc="best", fontsize=8)
         upper.set_title(f"{name}: {int((norms > most).sum())} of {norms.numel()} stand out", fontsize=10)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def zero_shot_figure(metrics: Mapping[str, float], names: Sequence[str], save_path: Path | str | None = None) -> Figure:
@@ -86,7 +85,7 @@ def zero_shot_figure(metrics: Mapping[str, float], names: Sequence[str], save_pa
     axes.set(xticks=places, xticklabels=names, ylim=(0, 1.1), ylabel="right answers", title="Zero-shot on scenes that training did not have")
     axes.grid(False, axis="x")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def _picture(axes: Axes, image: Tensor) -> None:
@@ -108,10 +107,3 @@ def _mark(axes: Axes, place: tuple[int, int], grid: Sequence[int], size: Sequenc
     high, wide = size[0] / grid[0], size[1] / grid[1]
     axes.add_patch(Rectangle((place[1] * wide - 0.5, place[0] * high - 0.5), wide, high, fill=False, edgecolor="white", linewidth=2.5))
     axes.add_patch(Rectangle((place[1] * wide - 0.5, place[0] * high - 0.5), wide, high, fill=False, edgecolor="black", linewidth=1))
-
-
-def _saved(figure: Figure, path: Path | str | None) -> Figure:
-    if path:
-        with atomic(path) as file:
-            figure.savefig(file, format="png", dpi=150)
-    return figure

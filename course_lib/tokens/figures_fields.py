@@ -14,8 +14,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import atomic
-from course_lib.core.style import IMAGE_CMAP, PALETTE, line_look, new_figure, signed
+from course_lib.core.style import IMAGE_CMAP, PALETTE, line_look, new_figure, saved, signed
 from course_lib.tokens.compressor import owners
 from course_lib.tokens.fields import field_size
 from course_lib.tokens.figures_rf import MIDDLES, SCALE
@@ -52,7 +51,7 @@ def index_figure(cases: Sequence[Index], save_path: Path | str | None = None) ->
                        size=10)
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def ceiling_figure(resultant: Float[Tensor, "*lead"], cosines: Mapping[str, Float[Tensor, "*lead"]], save_path: Path | str | None = None) -> Figure:
@@ -75,7 +74,7 @@ def ceiling_figure(resultant: Float[Tensor, "*lead"], cosines: Mapping[str, Floa
         if not number:
             axes.set_ylabel("mean cosine with the field")
             axes.legend(loc="upper left")
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def training_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], shown: str, floor: float | None = None, says: str = "",
@@ -101,7 +100,7 @@ def training_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], shown: st
     right.set(xlabel="epoch", ylabel="fields of a picture", ylim=(0, float(many.sum(0).max())), title=shown)
     right.title.set_size(11)
     right.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def where_figure(images: Float[Tensor, "scenes 3 high wide"], objects: Float[Tensor, "scenes rows columns"], error: Float[Tensor, "scenes rows columns"],
@@ -132,7 +131,7 @@ def where_figure(images: Float[Tensor, "scenes 3 high wide"], objects: Float[Ten
     axes.set_xticks(range(len(names)), names)
     axes.set(xlabel="share of the field that objects cover", ylabel="mean error / mean of all fields", ylim=(0, None))
     axes.legend(loc="upper left", fontsize=9)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def dependence_figure(shares: Mapping[str, Float[Tensor, "_ _"]], frames: Mapping[str, tuple[int, int, int, int]], notes: Mapping[str, str],
@@ -154,15 +153,8 @@ def dependence_figure(shares: Mapping[str, Float[Tensor, "_ _"]], frames: Mappin
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
     figure.colorbar(heat, ax=list(panels), label="share / largest share", shrink=0.8)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def _band_colour(number: int) -> tuple[float, ...]:
     return matplotlib.colormaps[IMAGE_CMAP](SCALE(MIDDLES[number]))
-
-
-def _saved(figure: Figure, path: Path | str | None) -> Figure:
-    if path:
-        with atomic(path) as file:
-            figure.savefig(file, format="png", dpi=150)
-    return figure

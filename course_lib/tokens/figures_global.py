@@ -17,8 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import atomic
-from course_lib.core.style import PALETTE, SHADES, new_figure, signed
+from course_lib.core.style import PALETTE, SHADES, new_figure, saved, signed
 from course_lib.tokens.figures_tokens import TokenGrid, token_colours
 
 REAL, MADE = PALETTE["data_x"], PALETTE["output_x_hat"]
@@ -70,7 +69,7 @@ def grids_figure(image: Float[Tensor, "3 rows columns"], original: TokenGrid, ro
     for line, row in zip(panels, rows):
         for axes, title in zip(line[1:], row):
             _picture(axes, next(left), title)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def bars_figure(panels: Sequence[Bars], width: float = 11.0, save_path: Path | str | None = None) -> Figure:
@@ -94,7 +93,7 @@ def bars_figure(panels: Sequence[Bars], width: float = 11.0, save_path: Path | s
         most = np.nanmax(np.abs([*values, panel.line or 0.0]))
         if not panel.log:
             axes.set_xlim(min(0.0, 1.25 * float(np.nanmin(values))), 1.25 * most or 1.0)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def line_critics_figure(real: Float[Tensor, "n 1"], fake: Float[Tensor, "m 1"], critics: Mapping[str, Callable[[Tensor], Tensor]],
@@ -123,7 +122,7 @@ def line_critics_figure(real: Float[Tensor, "n 1"], fake: Float[Tensor, "m 1"], 
     for axes, words in zip(grid[:, 0], ("share", "c(x)", "slope c'(x)")):
         axes.set_ylabel(words)
     grid[0, 0].legend(loc="upper right", fontsize=9)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def games_figure(games: Mapping[str, Mapping[str, Sequence[float]]], line: float | None = None, says: str = "",
@@ -147,7 +146,7 @@ def games_figure(games: Mapping[str, Mapping[str, Sequence[float]]], line: float
         axes.title.set_size(11)
     panels[0].set_ylabel("distance")
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def opponents_figure(original: TokenGrid, pairs: Mapping[str, tuple[TokenGrid, TokenGrid]], notes: Mapping[str, str],
@@ -167,7 +166,7 @@ def opponents_figure(original: TokenGrid, pairs: Mapping[str, tuple[TokenGrid, T
         rows[1, number].set_xlabel(textwrap.fill(notes[title], 28), size=9.5)
     for axes, side in zip(rows[:, 0], ("real", "compressed")):
         axes.set_ylabel(f"{side}\n{axes.get_ylabel()}")
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def bugs_figure(bugs: Sequence[Bug], save_path: Path | str | None = None) -> Figure:
@@ -191,7 +190,7 @@ def bugs_figure(bugs: Sequence[Bug], save_path: Path | str | None = None) -> Fig
         words.set_axis_off()
         words.text(0.02, 0.98, bug.name, size=11.5, weight="bold", va="top", transform=words.transAxes)
         words.text(0.02, 0.62, textwrap.fill(bug.words, 72, break_on_hyphens=False), size=9.5, va="top", transform=words.transAxes)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def _samples(axes: Axes, real: Tensor, fake: Tensor, limits: tuple[float, float]) -> None:
@@ -216,10 +215,3 @@ def _picture(axes: Axes, colours: Float[Tensor, "rows columns 3"], title: str) -
 
 def _size(grid: TokenGrid) -> str:
     return f"{grid.shape[0]} × {grid.shape[1]}"
-
-
-def _saved(figure: Figure, path: Path | str | None) -> Figure:
-    if path:
-        with atomic(path) as file:
-            figure.savefig(file, format="png", dpi=150)
-    return figure

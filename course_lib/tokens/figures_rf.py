@@ -22,8 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import atomic
-from course_lib.core.style import IMAGE_CMAP, PALETTE, new_figure, signed
+from course_lib.core.style import IMAGE_CMAP, PALETTE, new_figure, saved, signed
 from course_lib.tokens.compressor import Grid
 from course_lib.tokens.fields import extract_rf_targets, field_size
 from course_lib.tokens.losses_rf import band_of
@@ -55,7 +54,7 @@ def create_rf_heatmap(similarity: Float[Tensor, "rows columns"], title: str = "C
     figure.suptitle(f"{title}: {float(similarity.mean()):.3f}", x=0.02, ha="left", weight="bold", size=12)
     axes.set_title(counted, size=9.5, weight="normal", loc="center")
     _bar(heat, [axes])
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def visualize_rf_reconstruction(original: Float[Tensor, "field dim"], rebuilt: Float[Tensor, "field dim"], shape: Sequence[int], *,
@@ -98,7 +97,7 @@ def visualize_rf_reconstruction(original: Float[Tensor, "field dim"], rebuilt: F
     _bars(below.subplots(), each, ceiling)
     figure.suptitle(f"{title or f'Field {number}'}: mean cosine {float(each.mean()):.3f}, {BANDS[int(band_of(each.mean()))]}", x=0.01, ha="left",
                     weight="bold", size=12)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def profile_figure(similarity: Float[Tensor, "pictures rows columns"], resultant: Float[Tensor, "pictures rows columns"] | None = None,
@@ -118,7 +117,7 @@ def profile_figure(similarity: Float[Tensor, "pictures rows columns"], resultant
         axes.set(xlabel=name, xticks=place[:: max(1, len(place) // 12)], xlim=(-0.5, len(place) - 0.5))
     panels[0].set(ylabel="cosine")
     panels[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def distribution_figure(similarity: Float[Tensor, "*lead"], resultant: Float[Tensor, "*lead"] | None = None,
@@ -145,7 +144,7 @@ def distribution_figure(similarity: Float[Tensor, "*lead"], resultant: Float[Ten
         axes.text(middle, 1.06 * height, name, ha="center", va="bottom", size=9, bbox=WHITE)
     axes.set(xlabel="cosine of a field", ylabel="fields", xlim=(bins[0], 1.0), ylim=(0, 1.2 * height))
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def ranked_fields(cosines: Float[Tensor, "rows columns"]) -> dict[str, int]:
@@ -241,10 +240,3 @@ def _bars(axes: Axes, each: Float[Tensor, "field"], ceiling: float) -> None:
     axes.set_xticks(range(0, len(each), max(1, len(each) // 18)))
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     axes.grid(False, axis="x")
-
-
-def _saved(figure: Figure, path: Path | str | None) -> Figure:
-    if path:
-        with atomic(path) as file:
-            figure.savefig(file, format="png", dpi=150)
-    return figure

@@ -10,8 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.paths import atomic
-from course_lib.core.style import IMAGE_CMAP, LOOKS, PALETTE, line_look, new_figure, signed
+from course_lib.core.style import IMAGE_CMAP, LOOKS, PALETTE, line_look, new_figure, saved, signed
 from course_lib.tokens.comparison import Row
 from course_lib.tokens.figures_global import BAD, BAR
 
@@ -53,7 +52,7 @@ def survival_figure(rows: Sequence[Row], questions: Sequence[str], most: Mapping
     for axes in panels[:, 0]:
         axes.set_ylabel("answers right, above CLS only")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def adaptive_figure(fixed: Sequence[tuple[float, float]], adapted: Mapping[str, tuple[float, float]], by_objects: Mapping[int, float],
@@ -84,7 +83,7 @@ def adaptive_figure(fixed: Sequence[tuple[float, float]], adapted: Mapping[str, 
     for axes in (picture, regions):
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
-    return _saved(figure, save_path)
+    return saved(figure, save_path)
 
 
 def promises_figure(found: Mapping[str, Mapping[str, bool]], save_path: Path | str | None = None) -> Figure:
@@ -103,11 +102,4 @@ def promises_figure(found: Mapping[str, Mapping[str, bool]], save_path: Path | s
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.grid(False)
-    return _saved(figure, save_path)
-
-
-def _saved(figure: Figure, path: Path | str | None) -> Figure:
-    if path:
-        with atomic(path) as file:
-            figure.savefig(file, format="png", dpi=150)
-    return figure
+    return saved(figure, save_path)

@@ -10,8 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.core.paths import atomic
-from course_lib.core.style import IMAGE_CMAP, new_figure
+from course_lib.core.style import IMAGE_CMAP, new_figure, saved
 
 COLOURS = 3  # red, green, blue
 SQUARE = (0, 1, 1, 0)  # every panel fills the same square, whatever its number of tokens
@@ -67,7 +66,4 @@ def compression_figure(image: Float[Tensor, "3 rows columns"], cosines: Float[Te
         axes.set_axis_off()
     figure.text(0.5, 0.04, "cosine of rebuilt and original tokens; colours of the grids: the first three principal components of the original, "
                 "one basis for all three", ha="center", fontsize=9)
-    if save_path:
-        with atomic(save_path) as file:
-            figure.savefig(file, format="png", dpi=100)
-    return figure
+    return saved(figure, save_path, dpi=100)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from course_lib.core.style import DASH, IMAGE_CMAP, LOOKS, MARKER, PALETTE, SHADES, line_look
+from course_lib.core.errors import BadInput
+from course_lib.core.style import DASH, IMAGE_CMAP, LOOKS, MARKER, PALETTE, SHADES, line_look, new_figure, saved
 
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency", IEEE TVCG 15 (2009), table 1,
 # severity 1; grey: the luminance of Rec. 709. All act on linear RGB.
@@ -66,3 +67,14 @@ def test_no_two_of_fourteen_lines_look_alike():
 def test_maps_rise_in_lightness():
     lightness = lab(matplotlib.colormaps[IMAGE_CMAP](np.linspace(0, 1, 32)), "grey")[:, 0]
     assert (np.diff(lightness) > 0.5).all() and lightness[-1] - lightness[0] > 70
+
+
+def test_a_figure_is_written_in_the_format_of_its_ending_or_not_at_all(tmp_path):
+    figure = new_figure(1.0, 0.5)
+    assert saved(figure, None) is figure
+    heads = {"a.png": b"\x89PNG", "b": b"\x89PNG", "c.pdf": b"%PDF", "d.svg": b"<?xml"}
+    for name, head in heads.items():
+        assert saved(figure, tmp_path / name) is figure and (tmp_path / name).read_bytes().startswith(head)
+    with pytest.raises(BadInput, match=r"as \.gif2; choose one of .*png"):
+        saved(figure, tmp_path / "e.gif2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(heads)

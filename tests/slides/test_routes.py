@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from lecture import Slide, slides_of
+from lecture import slides_of
 from routes import Route, Step, exercises, minutes_of, path_of, routes, timetable, weeks
 
 from course_lib.core.errors import BadInput

@@ -169,7 +169,7 @@ def test_save_path_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     names = {file.name for file in tmp_path.rglob("*.png")}
     assert names == {"slots.png", "attention.png", "decomposition.png"}
     before = path.read_bytes()
-    monkeypatch.setattr(Figure, "savefig", lambda self, file: file.write_text("half") and 1 / 0)
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **options: file.write_text("half") and 1 / 0)
     with pytest.raises(ZeroDivisionError):
         visualize_slots(IMAGE[:1], IMAGE[:1], TRUE[:1, :2], save_path=path)
     assert path.read_bytes() == before and len(list(path.parent.iterdir())) == 1
