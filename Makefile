@@ -5,7 +5,7 @@ FLOOR_TESTS = tests/notebooks/oldest.py tests/notebooks/test_widgets.py tests/co
 .PHONY: lab test test-oldest slides release notebooks links claims weights example bench ready constraints
 
 lab: ready        # JupyterLab at the welcome notebook, with its token; more options: make lab ARGS="--no-browser"
-	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_welcome.ipynb --LabApp.news_url="" \
+	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_welcome.ipynb --LabApp.app_settings_dir=setup/lab \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 test: ready       # everything CI runs, a core for each worker; only a part of it: make test ARGS=tests/core

@@ -1,4 +1,4 @@
-"""Provide the browser that the tests need: an installed one, else Debian's package, else Playwright's download."""
+"""Provide the browser that tests and slides need: an installed one, else Debian's package, else Playwright's download."""
 
 import os
 import shutil
@@ -25,4 +25,4 @@ def provide() -> str | None:
 
 if __name__ == "__main__":
     if provide() is None:
-        sys.exit("The tests need a browser and none could be installed: install Chromium or Chrome, then try again.")
+        sys.exit("Tests and slides need a browser and none could be installed: install Chromium or Chrome, then try again.")

@@ -16,6 +16,13 @@ settings.register_profile("course", deadline=None, max_examples=40, derandomize=
 settings.load_profile("course")
 
 
+def pytest_configure(config):
+    """Name a test that does not exist: with several workers, pytest would only say that no tests ran."""
+    here = config.invocation_params.dir
+    if missing := [name for name in config.args if not (here / name.split("::")[0]).exists()]:
+        raise pytest.UsageError(f"there is no file or folder {', '.join(missing)}; check the name")
+
+
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
     """`python -m course_lib.train`, inside this process and in an empty folder: returns (exit code, standard error)."""

@@ -113,6 +113,17 @@ def test_a_shared_server_gives_every_notebook_the_memory_it_took():
     assert {name: peak for name, peak in peaks.items() if peak > 1000 * limit} == {}
 
 
+def test_a_misspelt_test_is_named_though_several_workers_look_for_it():
+    done = run(sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "tests/nothing", "tests/test_setup.py")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR and "there is no file or folder tests/nothing;" in done.stderr
+
+
+def test_jupyterlab_does_not_ask_about_news():
+    settings = json.loads((ROOT / "setup/lab/overrides.json").read_text(encoding="utf-8"))
+    assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"  # Jupyter's own words for no
+    assert "--LabApp.app_settings_dir=setup/lab" in MAKEFILE
+
+
 def test_make_installs_every_extra_and_documents_every_target():
     assert f"setup/venv.sh .venv {','.join(EXTRAS)}\n" in MAKEFILE
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))

@@ -116,8 +116,7 @@ def test_no_litter(tmp_path, command):
 def test_the_shell_gets_one_sentence_and_status_2(tmp_path):
     done = shell("-m", "course_lib.train", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "error: name an experiment: " + ", ".join(
-        f"experiment={name}" for name in train.experiments()).replace(", ", " or ") + ".\n"
+    assert done.stderr == f"error: name an experiment, for example experiment=vae; there are: {', '.join(train.experiments())}.\n"
     assert list(tmp_path.iterdir()) == []
 
 
