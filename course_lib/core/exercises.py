@@ -18,7 +18,7 @@ class Checks:
         self._checks: dict[str, tuple[Callable, str]] = {}
 
     def exercise(self, name: str, hint: str = "") -> Callable[[Callable], Callable]:
-        """Decorator: register a check under `name`; `hint` follows every "not yet"."""
+        """Decorator: register a check under `name`; `hint` lies folded below every "not yet", for whoever asks."""
 
         def register(function: Callable) -> Callable:
             self._checks[name] = (function, hint)
@@ -41,7 +41,7 @@ class Checks:
         try:
             function(answer)
         except AssertionError as law:
-            return _say("no", f"{name}: not yet. {law} {f'Hint: {hint}' if hint else ''}")
+            return _say("no", f"{name}: not yet. {law}", hint)
         except Exception as error:  # the learner's own code may raise anything; it is shown, and Run All goes on
             return _say("no", f"{name}: your code raised {type(error).__name__}: {error}")
         return _say("ok", f"{name}: correct.")
@@ -62,8 +62,9 @@ def shape_of(answer: object) -> object:
     return tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
 
 
-def _say(state: str, message: str) -> None:
+def _say(state: str, message: str, hint: str = "") -> None:
     sign = {"ok": "✓", "no": "✗", "todo": "…"}[state]  # sign and words, never colour alone
     colour = {"ok": "#1f77b4", "no": "#d62728", "todo": "#7f7f7f"}[state]
-    display(HTML(f'<p role="status" data-check="{state}" style="border-left:4px solid {colour};padding:.3em .6em">'
-                 f"{sign} {html.escape(message)}</p>"))
+    folded = f"<details><summary>Hint</summary>{html.escape(hint)}</details>" if hint else ""
+    display(HTML(f'<div role="status" data-check="{state}" style="border-left:4px solid {colour};padding:.3em .6em;margin:1em 0">'
+                 f"{sign} {html.escape(message)}{folded}</div>"))

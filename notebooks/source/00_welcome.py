@@ -108,7 +108,7 @@ claim("welcome.slots", slots.slots.value, above=6.5, below=7.5)
 # %% [markdown]
 # ## 5 · Exercises: write, check, go on
 #
-# An exercise is a cell with a placeholder. **Run All never stops at it**: the placeholder does something harmless. The check tells you first whether the *shape* is right, then whether the *law* holds, and then that you are done.
+# An exercise is a cell with a placeholder. **Run All never stops at it**: the placeholder does something harmless. The check tells you first whether the *shape* is right, then whether the *law* holds, and then that you are done. Below a "not yet" lies a hint, folded: open it when you want it.
 #
 # ### Exercise: nats and bits
 #

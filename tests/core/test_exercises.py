@@ -36,6 +36,7 @@ def said():
             assert getattr(check, name)(answer) is None
         (output,) = captured.outputs
         html = output.data["text/html"]
+        assert ("<details><summary>Hint</summary>" in html) == ("multiply by two" in html)
         return re.search(r'data-check="(\w+)"', html)[1], re.sub("<[^>]+>", "", html)
 
     yield call
@@ -52,11 +53,11 @@ def test_ok(said):
     assert said("double", lambda x: 2 * x) == ("ok", "✓ double: correct.")
 
 
-def test_the_broken_law_and_the_hint_are_shown(said):
+def test_the_broken_law_is_shown_and_the_hint_lies_folded_below(said):
     state, words = said("double", lambda x: x)
-    assert (state, words) == ("no", "✗ double: not yet. Law: the result must be twice &lt;the input&gt;. Hint: multiply by two.")
+    assert (state, words) == ("no", "✗ double: not yet. Law: the result must be twice &lt;the input&gt;.Hintmultiply by two.")
     assert said("double", lambda x: "6")[1].startswith("✗ double: not yet. Return a whole number.")  # shape before law
-    assert said("bare", 2) == ("no", "✗ bare: not yet.  ")  # no hint, no sentence
+    assert said("bare", 2) == ("no", "✗ bare: not yet. ")  # no hint, no sentence
 
 
 @pytest.mark.parametrize("error", [ValueError("x < 0"), ZeroDivisionError("?"), RecursionError("deep"), NotImplementedError(""),
