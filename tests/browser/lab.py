@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import nbformat
 from playwright.sync_api import Browser, Page, Playwright
@@ -133,8 +134,15 @@ class Lab:
             self.process.kill()
             self.process.wait()
 
+    def _ask(self, path: str, method: str = "GET") -> bytes:
+        request = Request(f"{self.url}/api/{path}", method=method, headers={"Authorization": f"token {self.token}"})
+        with urlopen(request, timeout=60) as answer:
+            return answer.read()
+
     def open(self, page: Page, name: str) -> None:
-        """Open the notebook `name` in a fresh workspace."""
+        """Open the notebook `name` in a fresh workspace. Kernels of notebooks before it are ended: each holds a gigabyte."""
+        for session in json.loads(self._ask("sessions")):
+            self._ask(f"sessions/{session['id']}", "DELETE")
         page.goto(f"{self.url}/lab/workspaces/w{time.monotonic_ns()}/tree/{name}?token={self.token}", timeout=90_000)
         page.wait_for_selector(".jp-Notebook", timeout=90_000)
 
