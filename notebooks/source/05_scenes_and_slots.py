@@ -50,7 +50,7 @@ claim("slots.twin_scenes", twins.float().mean(), above=0.4, below=0.7)
 # The white lines are the edges of the true masks. Objects of one colour are common: with $n$ objects, all colours differ with probability $8 \cdot 7 \cdots (9 - n) / 8^n$, which leaves 0.56 for "at least two agree" on average over $n = 2, \dots, 6$.
 # In our 128 held-out scenes it is {{slots.twin_scenes:.2f}}. Keep these **twin scenes** in mind: there, colour does not tell the objects apart.
 #
-# **CLEVR-6** is the third world: rendered scenes with light, shadow and perspective, of which those with at most six objects are used. The files are too large to ship (18 GB), so the loader reads the real ones from your disk, in either form:
+# **CLEVR-6** is the third world: rendered scenes with light, shadow and perspective, of which those with at most six objects are used. The files are too large to ship, so the loader reads the real ones from your disk, in either form:
 # the [original release](https://cs.stanford.edu/people/jcjohns/clevr/) (pictures and factors, but no masks, so only the reconstruction can be scored) or [DeepMind's files](https://github.com/google-deepmind/multi_object_datasets) (with masks). Both are cropped to the middle as in the paper.
 # If the folder is missing, the loader says in one sentence what to get and where to put it:
 
