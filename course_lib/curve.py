@@ -5,7 +5,7 @@
 All is measured anew, from shipped weights and held-out data: the β-VAEs of Part I, the slots of Part II, the codes of Part III, the
 tokens of Part IV. Each world is its own measure of all three:
 
-  rate       bits through the bottleneck for each number of the original (a sample has 1, a picture of 64 × 64 pixels 12 288)
+  rate       bits through the bottleneck for each number of the original (a sample has 1, a picture of 64 × 64 pixels 12,288)
   lost       squared error / variance of the world: 1 for who always says the mean
   use        of what the world asks: 0 for who must guess, 1 for who saw the original
 

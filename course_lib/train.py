@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from course_lib.core.errors import BadInput
-from course_lib.core.launch import start_missing_processes
+from course_lib.core.launch import is_main_process, start_missing_processes
 from course_lib.core.run import check_writable
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -101,13 +101,20 @@ def _run(cfg: DictConfig, refused: list[BadInput]) -> None:
         if choice.mode == RunMode.MULTIRUN:
             cfg.out = choice.runtime.output_dir
         check_writable(Path(cfg.out))
-        recipe = get_method(cfg.recipe)
+        recipe, before = get_method(cfg.recipe), _files(Path(cfg.out))
         try:
             recipe(cfg)
         except (HydraException, OmegaConfBaseException) as error:
             raise RuntimeError(f"{cfg.recipe} and its experiment file do not fit together") from error
+        if is_main_process():
+            print(f"written into {cfg.out}: {', '.join(sorted(name for name, _ in _files(Path(cfg.out)) - before)) or 'nothing new'}.")
     except BadInput as error:
         _say(error, refused)
+
+
+def _files(folder: Path) -> set[tuple[str, int]]:
+    """The files in `folder` itself and when they were written; checkpoints and logs lie deeper."""
+    return {(file.name, file.stat().st_mtime_ns) for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")}
 
 
 def _say(error: BadInput, refused: list[BadInput]) -> None:

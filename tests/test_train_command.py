@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,11 @@ def test_resume_auto(tmp_path, command):
     assert command("out=o", "tracker=none")[0] == 0
     before = result(tmp_path / "o")
     (tmp_path / "o/result.json").unlink()
-    assert command("out=o", "tracker=none", "resume=auto") == (0, "", "")
+    code, output, error = command("out=o", "tracker=none", "resume=auto")
+    begun, written = output.splitlines()  # where it goes on from, and where to find what it made
+    assert (code, error, written) == (0, "", "written into o: result.json.")
+    epochs = len(before["epochs"]["loss"])
+    assert re.fullmatch(rf"tiny goes on from o/checkpoints/tiny/\w+: epoch {epochs} of {epochs} is done\.", begun)
     assert result(tmp_path / "o") == before
     code, _, error = command("out=o", "tracker=none", "resume=auto", "lr=0.02", "model.slope=3")
     assert code == 2 and "lr=0.01 (now 0.02), model.slope=1.0 (now 3)" in error and error.count("\n") == 1
@@ -143,7 +148,7 @@ def test_the_shell_gets_one_sentence_and_status_2(tmp_path):
     (["tracker=tensorbored"], "tracker must be one of tensorboard, wandb, none"),
     (["checkpoint_every=0"], "checkpoint_every must be"),
     (["precision=fp7"], "precision must be null, no, bf16 or fp16"),
-    (["resume=elsewhere"], "elsewhere is not a complete checkpoint"),
+    (["resume=elsewhere"], "there is no checkpoint elsewhere"),
     (["out=file/below"], "cannot write to file/below"),
     (["out=/proc/below"], "cannot write to /proc/below"),
 ])

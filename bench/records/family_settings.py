@@ -45,7 +45,7 @@ def main() -> None:
     measured = {**compare("kl", rate, live_rate), **compare("mse", distortion, live_distortion),
                 "seconds": slow, "seconds_live": quick}
     record = {
-        "what": "β-VAE family, 16 000 steps at a constant 1e-3 (Gen_Study) against the live setting",
+        "what": "β-VAE family, 16,000 steps at a constant 1e-3 (Gen_Study) against the live setting",
         "command": "python bench/records/family_settings.py", "seeds": SEEDS, "betas": BETAS,
         **machine(), "measured": measured,
         "values": {"kl": rate.tolist(), "kl_live": live_rate.tolist(), "mse": distortion.tolist(),

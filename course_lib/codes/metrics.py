@@ -131,7 +131,7 @@ def factor_information(codes: Int64[Tensor, "objects codebooks"], factors: dict[
     """How much each codebook tells about each factor: I(C; F) = H(C) + H(F) − H(C, F), from counts over objects.
 
     With H = −Σ p log₂ p + (m − 1)/(2 n ln 2), where m of the bins are not empty: the correction of Miller & Madow (1955).
-    Without it, 512 codes seem to know 8 colours that they do not (0.13 bits with 20 000 objects, 0.8 with 3000). All float64:
+    Without it, 512 codes seem to know 8 colours that they do not (0.13 bits with 20,000 objects, 0.8 with 3000). All float64:
 
     bits      (codebooks, factors): I in bits; about 0, or a little below, where there is nothing to know
     share     (codebooks, factors): I / H(F), NaN for a factor that never changes

@@ -175,7 +175,7 @@ class Independent(CodePrior):
         p(code k at position i) = (count[i, k] + smoothing) / Σ of the same over all codes
 
     smoothing gives a code that was never seen at its place a finite NLL; it is small, since what is generated must not be
-    spoilt by codes that were never seen (0.01: with 20 000 scenes and 512 codes once in 4000 codes).
+    spoilt by codes that were never seen (0.01: with 20,000 scenes and 512 codes once in 4000 codes).
     """
 
     def __init__(self, slots: int = 4, codebooks: int = 4, codes: int = 512, smoothing: float = 0.01):

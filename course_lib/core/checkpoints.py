@@ -69,6 +69,8 @@ def newest(parent: Path) -> Path | None:
 
 def read(folder: Path) -> dict:
     """Return the `state.json` of a checkpoint; raises `BadInput` if there is none."""
+    if not folder.exists():
+        raise BadInput(f"there is no checkpoint {folder}; name a folder such as checkpoints/NAME/checkpoint_epoch_50.")
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         if not {"epoch", "settings", "history", "processes", "randomness"} <= state.keys():

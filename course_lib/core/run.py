@@ -125,6 +125,8 @@ class Run:
         if source:
             checkpoints.restore(accelerator, source, state)
             accelerator.wait_for_everyone()
+            if accelerator.is_main_process:
+                print(f"{self.name} goes on from {source}: epoch {history.epoch} of {arguments['epochs']} is done.", flush=True)
         if accelerator.is_main_process and (source is None or state["settings"] != self.settings
                                             or source.parent.resolve() != self.checkpoints.resolve()):
             checkpoints.set_aside(self.checkpoints)

@@ -126,10 +126,11 @@ def load_weights(path: str | Path, expect: type[nn.Module] | tuple[type[nn.Modul
 
 def load_pretrained(name: str, folder: Path = DATA / "weights",
                     expect: type[nn.Module] | tuple[type[nn.Module], ...] | None = None) -> nn.Module:
-    """Return the shipped model called `name`; raises `BadInput` as `load_weights` does, naming those that exist."""
+    """Return the shipped model called `name`; raises `BadInput` as `load_weights` does, naming those that are what `expect` asks for."""
     known = sorted(file.name.removesuffix(".safetensors") for file in Path(folder).glob("*.safetensors"))
     if name not in known:
-        raise BadInput(f"no shipped weights are called {name!r}; there are: {', '.join(known) or 'none yet'}.")
+        fitting = [each for each in known if expect is None or issubclass(_class_of(read_card(Path(folder) / each)["model"]["class"], each), expect)]
+        raise BadInput(f"no shipped weights are called {name!r}; there are: {', '.join(fitting) or 'none yet'}.")
     return load_weights(Path(folder) / name, expect)
 
 

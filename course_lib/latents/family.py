@@ -49,7 +49,7 @@ def train_family(x: Float[Tensor, "n 1"], betas: Sequence[float] = BETAS, seeds:
     """Train one VAE per (β, seed) on x with Adam; return the family and its losses.
 
     Members of one seed share start, batches and noise, so that they differ by β alone. The default (4000 steps, learning
-    rate 3e-3 falling along a cosine) ends where 16 000 steps at a constant 1e-3 end
+    rate 3e-3 falling along a cosine) ends where 16,000 steps at a constant 1e-3 end
     (data/runs/latents_family_settings.json), in a quarter of the time.
     """
     x = check_data(x)

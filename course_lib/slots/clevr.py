@@ -34,7 +34,7 @@ class CLEVR6(Batched):
 
     and `way`, `visible` and `background` do not exist. A GZIP file has no random access and pictures are slow to
     decode, so all scenes are read once and kept as uint8 in `cache` (default: course_cache beside the data), in files
-    of `CHUNK` source scenes; an interrupted reading goes on from there. DeepMind's 70 000 for training take about
+    of `CHUNK` source scenes; an interrupted reading goes on from there. DeepMind's 70,000 for training take about
     75 minutes of one core, and 2.3 GB at 128 pixels. Broken scenes are left out: `skipped` lists them, and one sentence
     at the end.
 
@@ -71,7 +71,7 @@ class CLEVR6(Batched):
             raise BadInput(f"{file} holds no readable scene of {min_objects} to {max_objects} objects for split "
                            f"{split!r}{why}.")
         self.samples = min(self.ends[-1], samples or self.count)
-        del self.source  # the list of 70 000 scenes is not needed any more, least of all in every worker
+        del self.source  # the list of 70,000 scenes is not needed any more, least of all in every worker
 
     def _prepare(self, wanted: int, progress: bool) -> None:
         """Find or write the chunks, from the first on, until they hold `wanted` scenes."""

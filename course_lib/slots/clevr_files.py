@@ -31,7 +31,7 @@ COLOURS = {"gray": (87, 87, 87), "red": (173, 35, 35), "blue": (42, 75, 215), "g
 RADII = {"large": 0.7, "small": 0.35}
 LENS = 35 / 32  # focal length by sensor width, in mm: an object of radius r at depth d has radius LENS·width·r/d pixels
 ENTITIES, HEIGHT, WIDTH = 11, 240, 320  # DeepMind's: the background and at most ten objects
-OFFICIAL, TRAIN = 100_000, 0.7  # scenes in DeepMind's file; the paper trains on the first 70 000, tests on what follows
+OFFICIAL, TRAIN = 100_000, 0.7  # scenes in DeepMind's file; the paper trains on the first 70,000, tests on what follows
 
 Scene = dict[str, np.ndarray]  # image (side, side, 3) and perhaps ids (side, side), uint8, and the factors of n objects
 

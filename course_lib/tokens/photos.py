@@ -26,7 +26,7 @@ from course_lib.core.randomness import stream_seed
 
 ENDINGS = (*IMG_EXTENSIONS, ".gif", ".jfif")
 MAX_PIXELS = 80_000_000  # 240 MB once decoded; PIL itself warns from 89 million on
-MIN_SIDE, MAX_RATIO = 4, 100  # the finest patch of a CLIP here; beyond it, the short side enlarged to 336 makes the long one 33 600
+MIN_SIDE, MAX_RATIO = 4, 100  # the finest patch of a CLIP here; beyond it, the short side enlarged to 336 makes the long one 33,600
 BACKGROUND = "white"
 SUBSET, HELD_OUT = 3, 4  # what random numbers are for, see `core.randomness.stream_seed`
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError,

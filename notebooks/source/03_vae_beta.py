@@ -102,7 +102,7 @@ x = mixture.sample(500, seed=0)
 family, losses = train_family(x, BETAS)
 
 # %% [markdown]
-# The 4000 steps with a falling learning rate are a shortcut. Gen_Study took 16 000 steps (2000 epochs) at a constant rate. Both settings were compared once for three starts and five β's
+# The 4000 steps with a falling learning rate are a shortcut. Gen_Study took 16,000 steps (2000 epochs) at a constant rate. Both settings were compared once for three starts and five β's
 # ([record](../data/runs/latents_family_settings.json)): their mean KL differs by at most {{runs.latents_family_settings.largest_difference_kl:.2f}} nats and their mean error by at most {{runs.latents_family_settings.largest_difference_mse:.2f}}. From start to start
 # Gen_Study's own results move by {{runs.latents_family_settings.spread_over_seeds_kl:.2f}} and {{runs.latents_family_settings.spread_over_seeds_mse:.2f}}, so the shortcut stays within what luck does.
 #

@@ -318,7 +318,7 @@ claim("slots.sprites_attention_fg_ari", scene_metrics(sprites["ids"], over.atten
 visualize_slots(sprites["image"], over.reconstruction, over.masks, pictures=over.pictures, rows=3)
 
 # %% [markdown]
-# FG-ARI {{slots.sprites_fg_ari:.2f}}, full ARI {{slots.sprites_full_ari:.2f}} on 64 held-out scenes. Again three trainings that differ in their seed: on 1000 held-out scenes they end at an FG-ARI of {{runs.slots_seeds.multi_dsprites_fg_ari_min:.3f}} to {{runs.slots_seeds.multi_dsprites_fg_ari_max:.3f}} and a full ARI of {{runs.slots_seeds.multi_dsprites_full_ari_min:.3f}} to {{runs.slots_seeds.multi_dsprites_full_ari_max:.3f}}; shipped is the middle one. The paper reports 0.913 for FG-ARI (its table 1), on DeepMind's files and after 500 000 steps: other scenes and another budget, so the two figures cannot be ranked.
+# FG-ARI {{slots.sprites_fg_ari:.2f}}, full ARI {{slots.sprites_full_ari:.2f}} on 64 held-out scenes. Again three trainings that differ in their seed: on 1000 held-out scenes they end at an FG-ARI of {{runs.slots_seeds.multi_dsprites_fg_ari_min:.3f}} to {{runs.slots_seeds.multi_dsprites_fg_ari_max:.3f}} and a full ARI of {{runs.slots_seeds.multi_dsprites_full_ari_min:.3f}} to {{runs.slots_seeds.multi_dsprites_full_ari_max:.3f}}; shipped is the middle one. The paper reports 0.913 for FG-ARI (its table 1), on DeepMind's files and after 500,000 steps: other scenes and another budget, so the two figures cannot be ranked.
 #
 # The last attention scores {{slots.sprites_attention_fg_ari:.2f}}, less than the masks. An input of the grid has seen the 23 × 23 pixels around it, so a few of an object's inputs are enough to know the whole object; a slot may read those and leave the rest to others. What a slot paints need not be what it looks at.
 

@@ -508,7 +508,7 @@ claim("codes.told_five", sum(bool(run.error[-1] < 0.25) for run in tried[5]) / 5
 # %% [markdown]
 # ## 7 · Product codes: four small codebooks or one large one?
 #
-# For 36 bits one codebook would need $2^{36}$ codes of 64 numbers: 18 terabytes, most of them never seen in training. A **product code** (Jégou et al. 2011) cuts the vector into $M$ parts and gives each its own small codebook: 4 parts of 16 numbers with 512 codes each say one of $512^4 = 2^{36}$ things, and the table has 32 768 numbers. That is the course's default, $4 \times 512 \times 16$.
+# For 36 bits one codebook would need $2^{36}$ codes of 64 numbers: 18 terabytes, most of them never seen in training. A **product code** (Jégou et al. 2011) cuts the vector into $M$ parts and gives each its own small codebook: 4 parts of 16 numbers with 512 codes each say one of $512^4 = 2^{36}$ things, and the table has 32,768 numbers. That is the course's default, $4 \times 512 \times 16$.
 #
 # First, do we believe `ProductQuantizer`? Ten lines of formula against it, in 64-bit numbers: indices, output, loss, gradient and one step of the moving average.
 

@@ -284,7 +284,7 @@ def my_information(codes, values):
 check.information(my_information)
 
 # %% [markdown]
-# **A trap.** With few objects, each code has been seen with few colours only, and seems to know them: counts make the information too large. So three precautions: more than 20 000 objects, a correction of the entropies for the number of filled bins (Miller & Madow 1955), and beside the result the same with the *codes shuffled* among the objects, where the truth is 0.
+# **A trap.** With few objects, each code has been seen with few colours only, and seems to know them: counts make the information too large. So three precautions: more than 20,000 objects, a correction of the entropies for the number of filled bins (Miller & Madow 1955), and beside the result the same with the *codes shuffled* among the objects, where the truth is 0.
 #
 # **Predict first:** will each factor have a codebook of its own?
 

@@ -543,7 +543,7 @@ claim("codes.shapes_error", (made["coded"] - made["drawn"]).square().mean() / ma
 #
 # The prior needs {{codes.shapes_nats:.0f}} nats for a scene, independent codes {{codes.shapes_alone_nats:.0f}}.
 #
-# It is also a small training, 20 000 scenes and three layers. More of both is the first thing to try: `experiment=svq_prior dataset.name=shapes order=codes weights=svq_shapes`.
+# It is also a small training, 20,000 scenes and three layers. More of both is the first thing to try: `experiment=svq_prior dataset.name=shapes order=codes weights=svq_shapes`.
 #
 # ### Freer still: Multi-dSprites
 #

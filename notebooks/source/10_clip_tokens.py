@@ -106,7 +106,7 @@ claim("tokens.clip_others_cosine", (v @ t.mT)[scene[:, None] != scene].mean(), a
 # %% [markdown]
 # A diagonal, and along it blocks of 2 × 2: those are the neighbours. A picture and its neighbour's caption have a cosine of {{tokens.clip_neighbours_cosine:.2f}}, other captions {{tokens.clip_others_cosine:.2f}}. {{tokens.clip_batch_found:.0%}} of the pictures find their own caption, at a loss of {{tokens.clip_batch_loss:.2f}} nats; our loss and that of transformers differ by {{tokens.clip_loss_difference:.0e}}. A model that tells nothing apart has all logits equal and pays $\ln 64 = 4.16$.
 #
-# The loss is also a measure of information. For any model, $I(\text{picture}; \text{caption}) \ge \ln B - L$ (van den Oord, Li & Vinyals 2018): here {{tokens.clip_batch_information:.2f}} nats. (The proof asks for wrong answers drawn by lot. Ours come as pairs of neighbours, which are harder, so the loss is larger and this number smaller.) The bound cannot say more than $\ln B$, however much a caption says. To make a contrastive model learn *more*, one needs more wrong answers, or harder ones. CLIP took 32 768 to a batch. We take neighbours.
+# The loss is also a measure of information. For any model, $I(\text{picture}; \text{caption}) \ge \ln B - L$ (van den Oord, Li & Vinyals 2018): here {{tokens.clip_batch_information:.2f}} nats. (The proof asks for wrong answers drawn by lot. Ours come as pairs of neighbours, which are harder, so the loss is larger and this number smaller.) The bound cannot say more than $\ln B$, however much a caption says. To make a contrastive model learn *more*, one needs more wrong answers, or harder ones. CLIP took 32,768 to a batch. We take neighbours.
 
 # %% [markdown]
 # ## 3 · Two hundred steps of training
@@ -216,7 +216,7 @@ from course_lib.tokens.zero_shot import QUESTIONS
 layers = behind_layers(clip, scenes["image"])  # tokens and CLS behind each of the layers 0 to 4, for the sections to come
 images = thinned(clip, layers[clip.layer], 1.0)  # the embeddings of the 200 pictures, from where the tokens are cut out
 new = CaptionedScenes(96, seed=UNSEEN, combinations="held_out").batch(range(200))
-metrics, questions = dict(read_card(DATA / "weights" / "clip")["metrics"]), {}  # from the card we keep only the joint question, of 57 600 captions
+metrics, questions = dict(read_card(DATA / "weights" / "clip")["metrics"]), {}  # from the card we keep only the joint question, of 57,600 captions
 for ending, batch, seen in (("", scenes, images), ("_held_out", new, embedded(clip, new["image"]))):
     questions[ending] = ZeroShot.about(batch, clip, FACTORS)
     metrics |= {f"{name}{ending}": value for name, value in questions[ending].accuracy(seen).items()}
@@ -393,7 +393,7 @@ for way, each in (("centred", found), ("cosine", plain)):
 #
 # ### Exercise: all pairs without a pair
 #
-# **Difficulty: medium. Time: 15 minutes.** 100 pictures have 57 600 tokens, and these have 1.7 billion pairs. Write `my_mean_cosine(tokens)`: for `tokens` (n, dim), the mean cosine of all pairs of two *different* tokens, without comparing any pair. The target: the number that 57 600 random pairs give below, to two digits.
+# **Difficulty: medium. Time: 15 minutes.** 100 pictures have 57,600 tokens, and these have 1.7 billion pairs. Write `my_mean_cosine(tokens)`: for `tokens` (n, dim), the mean cosine of all pairs of two *different* tokens, without comparing any pair. The target: the number that 57,600 random pairs give below, to two digits.
 
 # %%
 def my_mean_cosine(tokens):
@@ -440,7 +440,7 @@ claim("tokens.clip_longest_cut", longest[clip.layer], above=1, below=3)
 claim("tokens.clip_object_norm", away[clip.layer], above=0.5, below=3)
 
 # %% [markdown]
-# It does not. The longest of 115 200 tokens is {{tokens.clip_longest_cut:.2f}} times the median behind layer −2, and {{tokens.clip_longest:.2f}} times in the worst layer. Tokens of objects are on average {{tokens.clip_object_norm:.2f}} times as long as those of the background: length tells little here. Darcet et al. find outliers in large models that were trained for long, and ours is neither. With the real ViT-L/14 look again before you average tokens: one outlier in a field would drown the others.
+# It does not. The longest of 115,200 tokens is {{tokens.clip_longest_cut:.2f}} times the median behind layer −2, and {{tokens.clip_longest:.2f}} times in the worst layer. Tokens of objects are on average {{tokens.clip_object_norm:.2f}} times as long as those of the background: length tells little here. Darcet et al. find outliers in large models that were trained for long, and ours is neither. With the real ViT-L/14 look again before you average tokens: one outlier in a field would drown the others.
 
 # %% [markdown]
 # ## 8 · Layer by layer: why −2?

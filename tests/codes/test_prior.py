@@ -243,7 +243,7 @@ def test_a_code_never_seen_costs_what_the_smoothing_says():
     close(baseline.nll(torch.tensor([[[3]], [[0]]])), -torch.tensor([0.01 / 100.04, 100.01 / 100.04]).log())
 
 
-EVEN = (torch.arange(10000.0) + 0.5) / 10000  # draws without chance: frequencies are probabilities up to one in 10 000
+EVEN = (torch.arange(10000.0) + 0.5) / 10000  # draws without chance: frequencies are probabilities up to one in 10,000
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])

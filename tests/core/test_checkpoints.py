@@ -196,10 +196,10 @@ def test_wandb_is_an_extra(tmp_path, monkeypatch):
         kept(tmp_path, tracker="wandb")
 
 
-@pytest.mark.parametrize("resume", ["nowhere", "."])
-def test_no_checkpoint_at_the_path(tmp_path, monkeypatch, resume):
+@pytest.mark.parametrize(("resume", "words"), [("nowhere", "there is no checkpoint nowhere"), (".", "is not a complete checkpoint")])
+def test_no_checkpoint_at_the_path(tmp_path, monkeypatch, resume, words):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadInput, match="is not a complete checkpoint"):
+    with pytest.raises(BadInput, match=words):
         short(run=kept(tmp_path, resume=resume))
 
 

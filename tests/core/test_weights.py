@@ -117,6 +117,10 @@ def test_load_pretrained_names_what_exists(saved):
     for name in ("toy", "../toy_beta10.0"):
         with refused(r"no shipped weights are called .*; there are: toy_beta10\.0\.$"):
             load_pretrained(name, folder=path.parent)
+    with refused(r"there are: toy_beta10\.0\.$"):
+        load_pretrained("toy", folder=path.parent, expect=(nn.Linear, Toy))
+    with refused(r"there are: none yet\.$"):  # only what would do is named
+        load_pretrained("toy", folder=path.parent, expect=nn.Linear)
     with refused("there are: none yet"):
         load_pretrained("toy", folder=path.parent / "empty")
 

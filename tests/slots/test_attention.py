@@ -189,7 +189,7 @@ def test_a_shared_gaussian_starts_any_number_of_slots():
         start.log_std.copy_(torch.tensor([0.5, 1.0, 2.0]).log())
     slots = start(blank(500), 20, torch.Generator().manual_seed(0)).flatten(0, 1).detach()
     close(start(blank(500), 20, torch.Generator().manual_seed(0)).flatten(0, 1), slots)
-    for k in range(3):  # 10 000 samples: four standard errors
+    for k in range(3):  # 10,000 samples: four standard errors
         assert float(slots[:, k].mean()) == pytest.approx([1, 2, 3][k], abs=0.04 * [0.5, 1, 2][k])
         assert float(slots[:, k].std()) == pytest.approx([0.5, 1, 2][k], rel=0.03)
 

@@ -158,7 +158,7 @@ def test_killed_and_resumed_equals_never_killed(command, history, monkeypatch, t
     assert history(killed / "checkpoints/slots_shapes") == history(whole / "checkpoints/slots_shapes")
     assert read_card(killed / "slots_shapes")["sha256"] == read_card(whole / "slots_shapes")["sha256"]
     for resume, changes, words in (
-            ("nowhere", [], "nowhere is not a complete checkpoint"),
+            ("nowhere", [], "there is no checkpoint nowhere"),
             ("whole/checkpoints/slots_shapes/best_model", ["model.channels=4"], "is damaged or holds another model")):
         code, error = command(*settings, *changes, f"resume={resume}", "out=other")
         assert code == 2 and words in error and error.count("\n") == 1
