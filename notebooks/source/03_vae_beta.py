@@ -192,7 +192,7 @@ claim("latents.w1_of_median", weights @ np.abs(nodes - median), above=1.5, below
 # The curve is convex, and minimising $D + \beta R$ finds the point where its slope is $-\mathrm dD/\mathrm dR = \beta$: **the β of the VAE is a slope of this curve** (in the picture, with $R$ upward, the slope is $-1/\beta$). The **Blahut–Arimoto** algorithm finds
 # that point, and it is three lines long. Put $x$ and $\hat x$ on a grid, start with any distribution $q(\hat x)$ and repeat
 #
-# $$c(\hat x) = \sum_x p(x)\,\frac{k(x, \hat x)}{\sum_{\hat x'} q(\hat x')\,k(x, \hat x')}, \qquad q(\hat x) \leftarrow q(\hat x)\,c(\hat x), \qquad k(x, \hat x) = e^{-(x - \hat x)^2/\beta}.$$
+# $$\begin{aligned} c(\hat x) &= \sum_x p(x)\,\frac{k(x, \hat x)}{\sum_{\hat x'} q(\hat x')\,k(x, \hat x')}, \qquad k(x, \hat x) = e^{-(x - \hat x)^2/\beta}, \\ q(\hat x) &\leftarrow q(\hat x)\,c(\hat x). \end{aligned}$$
 #
 # ### Exercise: one Blahut–Arimoto step
 #

@@ -128,11 +128,13 @@ check.nearest(my_nearest)
 #
 # **By the loss.** Write $\mathrm{sg}[\cdot]$ (*stop gradient*) for "use the value, pass no gradient". Add $\lVert \mathrm{sg}[z] - e_k \rVert^2$ to the loss, and let the optimiser move the codes. If the share $p_k$ of all points chose code $k$, and $m_k$ is their mean, then a step of plain gradient descent is
 #
-# $$e_k \leftarrow e_k + \mathrm{lr} \cdot p_k \,(m_k - e_k). \qquad \text{(our loss is a mean over the two numbers, which takes up the factor 2)}$$
+# $$e_k \leftarrow e_k + \mathrm{lr} \cdot p_k \,(m_k - e_k).$$
+#
+# (Our loss is a mean over the two numbers, which takes up the factor 2.)
 #
 # **By a moving average** (*exponential moving average*, EMA). Keep a running count $N_k$ of the points that choose code $k$ and a running sum $S_k$ of them. With $n_k$ such points in this step and $s_k$ their sum,
 #
-# $$N_k \leftarrow \gamma N_k + (1 - \gamma)\, n_k, \qquad S_k \leftarrow \gamma S_k + (1 - \gamma)\, s_k, \qquad e_k = S_k / N_k.$$
+# $$\begin{aligned} N_k &\leftarrow \gamma N_k + (1 - \gamma)\, n_k, \\ S_k &\leftarrow \gamma S_k + (1 - \gamma)\, s_k, \\ e_k &= S_k / N_k. \end{aligned}$$
 #
 # $\gamma$ is the **decay**. No gradient and no optimiser are needed. With $\gamma = 0$ a code *is* the mean of its points: Lloyd's step, as in section 2. Once $N_k$ has settled at $n_k$, divide: $e_k \leftarrow e_k + (1 - \gamma)(m_k - e_k)$.
 #
@@ -269,7 +271,9 @@ check.straight_through(my_straight_through)
 #
 # The straight-through gradient knows where the *code* is, not where $z$ is. Take one code that does not move, at 0, and a target at 1. The gradient is $2(0 - 1)$, whatever $z$ does. So $z$ runs to the right for ever: the **encoder runs away**. The cure is a spring between the two, the **commitment** term $c\, \lVert z - \mathrm{sg}[e_k] \rVert^2$. With all terms of the VQ-VAE (van den Oord et al., eq. 3)
 #
-# $$\text{loss} = \underbrace{L(q(z))}_{\text{task}} + \underbrace{\lVert \mathrm{sg}[z] - e_k \rVert^2}_{\text{moves the code, or a moving average does}} + \underbrace{c\, \lVert z - \mathrm{sg}[e_k] \rVert^2}_{\text{commitment, moves the encoder}}, \qquad c = 0.25.$$
+# $$\text{loss} = \underbrace{L(q(z))}_{\text{task}} + \underbrace{\lVert \mathrm{sg}[z] - e_k \rVert^2}_{\text{moves the code}} + \underbrace{c\, \lVert z - \mathrm{sg}[e_k] \rVert^2}_{\text{commitment}}, \qquad c = 0.25.$$
+#
+# The middle term is left out where a moving average moves the codes. Commitment moves the encoder.
 #
 # The point rests where the two pulls on it cancel: $(e - t) + c\,(z - e) = 0$, so $z - e = (t - e)/c$. **Predict first:** how far from its code will $z$ rest with $c = 0.25$, and with $c = 1$?
 
