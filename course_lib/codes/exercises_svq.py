@@ -16,7 +16,7 @@ check = Checks()
 NEAR = 1e-3  # bits
 
 
-@check.exercise("priced", hint="a code that is seldom used has a long name: (distances − weight · shares.clamp(min=1e-6).log()).argmin(1).")
+@check.exercise("priced", hint="add −weight · ln(share) to the distance of each code, then look for the smallest; a share of 0 needs a floor before its logarithm.")
 def check_priced(answer) -> None:
     distances = torch.tensor([[1.0, 0.9, 3.0], [0.5, 0.8, 0.0], [2.0, 0.2, 0.3]])
     shares = torch.tensor([0.75, 0.25, 0.0])

@@ -13,7 +13,7 @@ from torch import Tensor
 from course_lib.core.errors import BadInput
 from course_lib.core.style import IMAGE_CMAP, LOOKS, SHADES, new_figure
 from course_lib.slots.figures import LETTERS, bare, number_places, segmentation_picture, show_picture, slot_colour
-from course_lib.slots.gallery import SCORE
+from course_lib.slots.figures_training import SCORE
 
 # A change has one look in every picture: colour, marker and dash.
 LOOK = dict(zip(("kind", "size", "colour", "place"), LOOKS))

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.slots.baselines import paint
-from course_lib.slots.gallery import Failure
+from course_lib.slots.figures_training import Failure
 from course_lib.slots.metrics import scene_metrics
 from course_lib.slots.scenes import Scenes
 
@@ -68,7 +68,7 @@ def halves(ids: Ids) -> Labels:
 
 
 def failure(title: str, words: str, scenes: Scenes, masks: Tensor, reconstruction: Tensor | None = None, which: int = 0) -> Failure:
-    """A row of `gallery.failure_gallery`: scene number `which` of a batch, with its measures and "largest mask", the mean
+    """A row of `figures_training.failure_gallery`: scene number `which` of a batch, with its measures and "largest mask", the mean
     over pixels of the largest mask there (1: every pixel has one owner). Without a reconstruction every slot paints the mean
     colour of what it owns (`baselines.paint`)."""
     one = slice(which, which + 1)

@@ -10,9 +10,9 @@ from torch import Tensor
 from course_lib.core.errors import BadInput
 from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure
 from course_lib.slots.figures import bare, show_picture, show_segmentation
-from course_lib.slots.gallery import LOOK, NAMES, SCORE, in_words
+from course_lib.slots.figures_training import LOOK, NAMES, SCORE, in_words
 
-# What goes wrong with objects: colour, marker and dash, as scores have them in `gallery.LOOK`.
+# What goes wrong with objects: colour, marker and dash, as scores have them in `figures_training.LOOK`.
 WRONG = {"merged": (SHADES["rose"], "o", "-"), "split": (SHADES["indigo"], "s", "--"), "swallowed": (SHADES["green"], "^", ":")}
 
 

@@ -18,7 +18,7 @@ from course_lib.core.style import IMAGE_CMAP, new_figure
 from course_lib.slots.autoencoder import SlotOutput
 from course_lib.slots.figures import (LETTERS, bare, number_places, segmentation_picture, show_picture, show_segmentation, slot_colour,
                                       slot_parts, slot_title)
-from course_lib.slots.gallery import in_words
+from course_lib.slots.figures_training import in_words
 from course_lib.slots.metrics import scene_metrics, segmentation
 from course_lib.slots.tiny import Matrix, Over, Points, Slots, closest, iterate, owners
 

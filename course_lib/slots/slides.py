@@ -18,7 +18,7 @@ from course_lib.slots.figures import slot_parts
 from course_lib.slots.figures_attention import bars_figure, iteration_figure, matrices_figure, paths_figure
 from course_lib.slots.figures_lecture import (DemoPicture, binding_figure, costs_figure, panels_figure, rows_figure, scene_figure,
                                               tie_figure, way_figure)
-from course_lib.slots.gallery import in_words, scenes_sheet, slots_against_scores
+from course_lib.slots.figures_training import in_words, scenes_sheet, slots_against_scores
 from course_lib.slots.exercises import ORDER, implicit_target
 from course_lib.slots.loaders import create_datasets
 from course_lib.slots.metrics import scene_metrics, segmentation

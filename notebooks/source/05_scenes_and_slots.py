@@ -31,7 +31,7 @@
 import torch
 
 from course_lib.core.claims import claim
-from course_lib.slots.gallery import scenes_sheet
+from course_lib.slots.figures_training import scenes_sheet
 from course_lib.slots.loaders import create_dataloader
 
 _, shapes = create_dataloader(dataset_type="shapes", resolution=64, held_out=128, batch_size=128)
@@ -218,7 +218,7 @@ claim("slots.colour_fg_ari_sprites", on_sprites["fg_ari"].nanmean(), above=0.99,
 from course_lib.core.environment import fast
 from course_lib.core.threads import one_thread
 from course_lib.slots.autoencoder import SlotAutoencoder
-from course_lib.slots.gallery import training_curves
+from course_lib.slots.figures_training import training_curves
 from course_lib.slots.loaders import create_datasets
 from course_lib.slots.recipe import train_slots
 
@@ -355,7 +355,7 @@ explorer.still([2, 4, 7, 10])
 
 # %%
 from course_lib.slots.figures_scenes import errors_figure
-from course_lib.slots.gallery import slots_against_scores
+from course_lib.slots.figures_training import slots_against_scores
 from course_lib.slots.owners import object_errors
 
 few, ks, by_slots, wrong = {name: value[:64] for name, value in scenes.items()}, list(range(2, 11)), {}, {}
@@ -552,7 +552,7 @@ first = {name: value[rows] for name, value in scenes.items()}
 
 # %%
 from course_lib.slots.failures import failure
-from course_lib.slots.gallery import failure_gallery
+from course_lib.slots.figures_training import failure_gallery
 
 gallery = [
     failure("Every slot sees everything", "Before training all masks are alike. The largest mask is near 1/K: nobody owns anything.", first, untrained.masks, untrained.reconstruction),

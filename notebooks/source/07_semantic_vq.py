@@ -33,7 +33,7 @@ import torch
 
 from course_lib.codes.loaders import create_datasets
 from course_lib.core.claims import claim
-from course_lib.slots.gallery import scenes_sheet
+from course_lib.slots.figures_training import scenes_sheet
 
 data, world = create_datasets("rules", held_out=7000)
 scenes = world.batch(range(100))
@@ -478,7 +478,7 @@ claim("codes.patch_exchange", max(whole["patches"]), above=-1e-9, below=min(whol
 import copy
 
 from course_lib.slots.failures import failure
-from course_lib.slots.gallery import failure_gallery
+from course_lib.slots.figures_training import failure_gallery
 
 with torch.no_grad():
     two = model(scenes["image"], num_slots=2, chance=start_chance(scenes))

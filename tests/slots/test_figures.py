@@ -14,11 +14,11 @@ from matplotlib.text import Text
 from PIL import Image
 
 from course_lib.core.errors import BadInput
-from course_lib.slots import figures, gallery, moving
+from course_lib.slots import figures, figures_training, moving
 from course_lib.slots.autoencoder import SlotAutoencoder
 from course_lib.slots.figures import (SLOT_COLOURS, number_places, segmentation_picture, slot_colour, slot_parts, visualize_attention_evolution,
                                       visualize_slot_decomposition, visualize_slots)
-from course_lib.slots.gallery import Failure, failure_gallery, in_words, scenes_sheet, slots_against_scores, training_curves
+from course_lib.slots.figures_training import Failure, failure_gallery, in_words, scenes_sheet, slots_against_scores, training_curves
 from course_lib.slots.moving import IterationPicture, SlotPicture, iterations_figure, sheet, slot_counts_figure
 from course_lib.slots.scenes import MultiDSprites, Shapes
 from course_lib.slots.scenes import main as scenes_main
@@ -72,7 +72,7 @@ def texts(axes) -> list[str]:
 
 
 def test_every_public_figure_is_drawn_here():
-    public = {name for module in (figures, gallery, moving) for name, thing in vars(module).items()
+    public = {name for module in (figures, figures_training, moving) for name, thing in vars(module).items()
               if inspect.isfunction(thing) and thing.__module__ == module.__name__ and inspect.signature(thing).return_annotation is Figure
               and not name.startswith("_")}
     assert public and public <= DRAW.keys()
