@@ -17,7 +17,7 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,6 +150,7 @@ def measure(scenes: int = 200, progress: bool = True) -> list[Point]:
     return points
 
 
+@cache
 def bound() -> tuple[np.ndarray, np.ndarray]:
     """(bits, share lost) of the best code there can be for the mixture of Part I: points of its rate–distortion function, and between
     them what two such codes reach that take turns, which is hardly more."""
