@@ -77,19 +77,19 @@ def summary(model: str, cards: dict[int, tuple[dict, dict]]) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python bench/records/codes_seeds.py", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, help="only train these; default: train all, and write the record")
-    parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL", help="svq or vqvae; only with --seeds")
+    parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL", help="svq or vqvae; default: both")
     asked = parser.parse_args()
-    cards = {model: {seed: way(model, seed) for seed in asked.seeds or SEEDS} for model in (asked.only if asked.seeds else MODELS)}
+    cards = {model: {seed: way(model, seed) for seed in asked.seeds or SEEDS} for model in asked.only}
     if asked.seeds:
         return
-    measured = {name: value for model in MODELS for name, value in summary(model, cards[model]).items()}
-    blocks = {seed: asked_by_blocks(load_weights(weights("svq", seed), SVQ)) for seed in SEEDS}
+    measured = {name: value for model in asked.only for name, value in summary(model, cards[model]).items()}
+    blocks = {seed: asked_by_blocks(load_weights(weights("svq", seed), SVQ)) for seed in SEEDS if "svq" in asked.only}
     measured |= {f"svq_block_{block + 1}_fg_ari_{seed}": value for seed, found in blocks.items() for block, value in enumerate(found)}
     record = {"what": "SVQ and patch VQ-VAE with their priors in the rule world: 1000 generated scenes of each seed, judged by the rule",
               "command": "python bench/records/codes_seeds.py", **machine(), "settings": {"codes": " ".join(CODES), "prior": " ".join(PRIOR)},
               "shipped": SHIPPED, "measured": measured,
               "seeds": {model: {str(seed): {"model": first["metrics"], "prior": second["metrics"], "seconds": [first["seconds"], second["seconds"]]}
-                                for seed, (first, second) in cards[model].items()} for model in MODELS}}
+                                for seed, (first, second) in cards[model].items()} for model in asked.only}}
     write_json(RECORD, record)
     print(json.dumps(measured, indent=1))
 
