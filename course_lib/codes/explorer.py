@@ -33,9 +33,11 @@ class CodeExplorer(Explorer):
 
     Controls: `scene`, `slot` and `codebook` (from 1), `code`, `synonym` and `spare`. The stops of `code` are what the codes of this
     codebook say, in order; its first stop leaves the scene as it is. `synonym` chooses among the codes that say the same, the most used
-    first, and starts again after the last; it is not shown if no two codes say the same. `spare` is "keep", or "leave out": without the slot that changes the picture least.
+    first, and starts again after the last; it is not shown if no two codes say the same. `spare` is "keep", or "leave out": without the
+    slot that changes the picture least.
     model: by default the shipped `svq_rules`. dictionary: what its codes mean, by default counted on 2000 held-out scenes.
-    Raises `BadInput` if the dictionary is of other codebooks, or has no code with at least 5 objects.
+    scene, slot, codebook: chosen at first, the slot by default the first that is not spare.
+    Raises `BadInput` if the dictionary is of other codebooks, if a codebook has no code with at least 5 objects, and for a single slot.
     """
 
     def __init__(self, model: SVQ | None = None, dictionary: Dictionary | None = None, world: RuleWorld | None = None, scene: int = 1,
@@ -91,7 +93,7 @@ class CodeExplorer(Explorer):
         return f"{start}, is replaced by code {new}, {after[book][1]}{self._alike()}. Result: {change}.{left}"
 
     def still(self, columns: int = 7) -> Figure:
-        """The slot that is chosen now: a row for each codebook, some of its codes in the order of the slider."""
+        """The slot that is chosen now: a row for each codebook, at most `columns` of its codes in the order of the slider."""
         rows, scene, slot = {}, self.scene.index, self.slot.index
         for book, entries in enumerate(self._entries):
             some = [entries[round(n)] for n in torch.linspace(0, len(entries) - 1, min(columns, len(entries))).tolist()]

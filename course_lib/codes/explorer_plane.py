@@ -49,7 +49,7 @@ class VoronoiPicture:
         self.moving = [*self.cells.artists, self.error, self.gap, self.now, *self.bars]
 
     def set(self, history: History, step: int, weight: float) -> None:
-        """Show the moment after so many steps."""
+        """Show the moment after so many steps; weight: of the commitment, for the words."""
         self.weight, self.step, self.codes = weight, step, history.codes.shape[1]
         self.numbers = {name: getattr(history, name) for name in ("error", "gap", "perplexity")}
         points, counts = history.points[step], history.counts[step]
@@ -73,7 +73,7 @@ class VoronoiPicture:
 
 
 class VoronoiExplorer(Explorer):
-    """Watch free points and their codes learn. Controls: `codes` (2 to 32), `commitment` (0 to 8), `step` (0 to 80), `seed`, and
+    """Watch free points and their codes learn. Controls: `codes` (2 to 32), `commitment` (0 to 8), `step` (0 to 80), `seed` (0 to 7), and
     `restart`, 0.1 or 0.0: whether codes that are not used are drawn anew. Each setting is trained when it is first asked for.
     """
 

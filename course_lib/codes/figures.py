@@ -13,7 +13,10 @@ from course_lib.core.style import new_figure, saved
 
 def pictures_figure(images: Float[Tensor, "batch 3 height width"], notes: list[str] | None = None, columns: int = 8,
                     save_path: Path | str | None = None) -> Figure:
-    """Pictures side by side, `columns` in a row; notes: a line under each."""
+    """Pictures side by side, RGB in [0, 1] (values outside are clipped), `columns` in a row; notes: a line under each.
+
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` for no picture.
+    """
     if not len(images):
         raise BadInput("there is no picture to show.")
     rows = math.ceil(len(images) / columns)

@@ -17,8 +17,8 @@ PANELS = (("fg_ari", "FG-ARI\nof the masks", (0, 1)), ("mse", "squared error of\
 def ablation_figure(rows: Sequence[dict], save_path: Path | str | None = None) -> Figure:
     """A line for each change and a mark for each seed, in a panel for each measure; the dashed line is the first change's mean.
 
-    rows: dicts with `change` and the measures; runs that failed are named, without marks.
-    Raises `BadInput` if no run ended well.
+    rows: a dict for each run, with `change` and the measures of `PANELS`, or with `failed` and no mark; a change of which all runs failed
+    is named so. save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` if no run ended well.
     """
     if not any("failed" not in row for row in rows):
         raise BadInput("no run of the sweep ended well; there is nothing to draw.")

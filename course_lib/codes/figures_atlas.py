@@ -39,7 +39,8 @@ Maps = Mapping[str, Float32[np.ndarray, "_ 2"]]
 
 
 def look(factor: str, value: str, number: int) -> tuple[str, int]:
-    """The colour of a factor's value, and the number of its marker; no two of 81 values have both alike."""
+    """The colour of a factor's value, and the number of its marker in `MARKS` and `SYMBOLS`; number: of the value, from 0. No two of 81 values
+    have both alike."""
     colour = PAINT.get(value) if factor == "colour" else NOISE if value == "noise" else None
     return colour or SLOT_COLOURS[number % 9], (number + number // 9) % len(MARKS)  # without the tenth colour, a pale grey
 
@@ -47,6 +48,7 @@ def look(factor: str, value: str, number: int) -> tuple[str, int]:
 def atlas_figure(atlas: Atlas, maps: Maps, factors: Sequence[str] | None = None) -> Figure:
     """Small multiples: a row for each map, a column for each true factor, whose legend stands below its column.
 
+    maps: as `make_maps` names them; one whose name begins with "PCA" has numbers on its axes. factors: by default all.
     Of a larger atlas the first 1500 objects are drawn. Raises `BadInput` for no map, a factor that the atlas does not have,
     or maps of other objects.
     """
@@ -83,7 +85,10 @@ def _draw(axes: Axes, places: Float32[np.ndarray, "objects 2"], factor: str, num
 
 
 def scores_figure(rows: Sequence[Mapping]) -> Figure:
-    """The rows of `atlas.score` as two tables of colour, ARI and NMI, on one scale from 0 to 1 with every number printed."""
+    """The rows of `atlas.score` as two tables of colour, ARI and NMI, on one scale from 0 to 1 with every number printed.
+
+    Raises `BadInput` for no row.
+    """
     if not rows:
         raise BadInput("there is no score to show.")
     factors = list(dict.fromkeys(row["factor"] for row in rows))
@@ -108,13 +113,13 @@ def scores_figure(rows: Sequence[Mapping]) -> Figure:
 
 
 class AtlasPage:
-    """A page as one text that needs no network and no kernel; the last expression of a cell shows it."""
+    """A page of HTML, `height` pixels high, that needs no network and no kernel; the last expression of a cell shows it."""
 
     def __init__(self, page: str, height: int):
         self.html, self.height = page, height
 
     def save(self, path: str | Path) -> Path:
-        """Write the page to `path`, whole or not at all."""
+        """Write the page to `path`, whole or not at all, and return it; raises `BadInput` if the folder cannot be written."""
         with atomic(path) as file:
             file.write_text(self.html, encoding="utf-8")
         return Path(path)
@@ -129,9 +134,10 @@ def atlas_scatter(atlas: Atlas, maps: Maps, colour_by: str = "colour", clusters:
                   height: int = 540) -> AtlasPage:
     """All objects on a map: hovering names one (its factors and codes), a click shows the picture that it is in, framed.
 
-    Two menus choose among `maps` and among what colours the points: the true factors, and `clusters` (name → the cluster
-    of each object, −1 for noise). plotly draws it (scattergl, or SVG in a browser without WebGL); plotly.js, the numbers
-    and the pictures lie compressed in the page. Raises `BadInput` as `atlas_figure` does.
+    Two menus choose among `maps` and among what colours the points, `colour_by` at first: the true factors, and `clusters`
+    (name → the cluster of each object, −1 for noise). height: in pixels. plotly draws it (scattergl, or SVG in a browser without
+    WebGL); plotly.js, the numbers and the pictures lie compressed in the page. Raises `BadInput` as `atlas_figure` does, and for
+    clusters of other objects.
     """
     _check(atlas, maps, [colour_by] if colour_by not in (clusters or {}) else [])
     colourings = {name: _colouring(name, number.numpy(), atlas.values[name]) for name, number in atlas.factors.items()}

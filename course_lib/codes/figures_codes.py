@@ -26,7 +26,10 @@ Images = Float[Tensor, "batch 3 height width"]
 
 def codes_figure(images: Images, rebuilt: Images, masks: Float[Tensor, "batch slots height width"],
                  codes: Int[Tensor, "batch slots codebooks"]) -> Figure:
-    """A row for each scene: picture, reconstruction, who owns which pixel, and each slot's codes as numbers."""
+    """A row for each scene: picture, reconstruction, who owns which pixel, and each slot's codes as numbers.
+
+    Raises `BadInput` for no scene, and if something is missing for one.
+    """
     if not len(images) or not len(images) == len(rebuilt) == len(masks) == len(codes):
         raise BadInput("there must be at least one scene, with a reconstruction, masks and codes for each.")
     figure = new_figure(9.2, 1.62 * len(images) + 0.45, layout="compressed")
@@ -71,7 +74,10 @@ def code_table(axes: Axes, codes: Int[Tensor, "slots codebooks"], head: bool = T
 
 def information_figure(share: Float[Tensor, "codebooks factors"], shuffled: Float[Tensor, "codebooks factors"],
                        factors: Sequence[str]) -> Figure:
-    """Mutual information of codebook and factor as a share of the factor's entropy; beside it the same with shuffled codes."""
+    """Mutual information of codebook and factor as a share of the factor's entropy; beside it the same with shuffled codes.
+
+    Colours run from 0 to 1. factors: names of the columns. Raises `BadInput` for another number of them, or of codebooks.
+    """
     if share.shape != (len(shuffled), len(factors)):
         raise BadInput(f"the shares must have a column for each of the {len(factors)} factors, not shape {tuple(share.shape)}.")
     figure = new_figure(10.8, 0.55 * len(share) + 1.3)
@@ -92,7 +98,10 @@ def information_figure(share: Float[Tensor, "codebooks factors"], shuffled: Floa
 
 def edits_figure(before: Float[Tensor, "3 height width"], rows: Mapping[str, tuple[Images, Sequence[str]]]) -> Figure:
     """An edit grid: in each row the picture before, and the pictures after, each with its title. A white line with a dark edge
-    runs around the pixels that changed."""
+    runs around the pixels that changed.
+
+    rows: {name: (pictures, their titles)}. Raises `BadInput` for no row, a row without pictures, or a picture without a title.
+    """
     if not rows or not all(len(images) and len(images) == len(titles) for images, titles in rows.values()):
         raise BadInput("an edit grid needs at least one row, and a title for each picture in it.")
     columns = 1 + max(len(images) for images, _ in rows.values())
@@ -120,7 +129,10 @@ def outline_changes(axes: Axes, before: Float[Tensor, "3 height width"], after: 
 
 
 def edit_success_figure(shares: Mapping[str, Sequence[float]]) -> Figure:
-    """Number of codebooks whose codes are taken from the donor, best informed first, against the share of edits that came out right."""
+    """Number of codebooks whose codes are taken from the donor, best informed first, against the share of edits that came out right.
+
+    shares: for each change of `LOOK` a line, from 0 codebooks on (`editing.by_number`). Raises `BadInput` for no change.
+    """
     if not shares:
         raise BadInput("there is no edit to show.")
     figure = new_figure(8.2, 3.5)
@@ -136,7 +148,10 @@ def edit_success_figure(shares: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def outcomes_figure(rows: Mapping[str, Mapping[str, float]]) -> Figure:
-    """A bar for each model: what becomes of scenes when one code is changed, shares that sum to 1 (`editing.outcomes`)."""
+    """A bar for each model: what becomes of scenes when one code is changed, shares that sum to 1 (`editing.outcomes`).
+
+    Raises `BadInput` for no model.
+    """
     if not rows:
         raise BadInput("there is no model to show.")
     figure = new_figure(9.4, 0.55 * len(rows) + 1.25)
@@ -159,7 +174,10 @@ def outcomes_figure(rows: Mapping[str, Mapping[str, float]]) -> Figure:
 
 
 def versus_figure(rows: Mapping[str, Images], compare: Mapping[str, str] | None = None) -> Figure:
-    """Pictures in named rows, one column for each scene; in the rows of `compare` what differs from another row is outlined."""
+    """Pictures in named rows, one column for each scene; in the rows of `compare` what differs from another row is outlined.
+
+    compare: {row: row that it is compared with}. Raises `BadInput` for no row, and for rows of different length.
+    """
     if not rows or len({len(images) for images in rows.values()}) != 1:
         raise BadInput("there must be at least one row, and as many pictures in each as in the others.")
     columns = len(next(iter(rows.values())))
@@ -174,7 +192,10 @@ def versus_figure(rows: Mapping[str, Images], compare: Mapping[str, str] | None 
 
 
 def two_ways_figure(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
-    """Histories of short trainings, epoch by epoch: the error of held-out scenes, FG-ARI, and the codes in use (perplexity)."""
+    """Histories of short trainings, epoch by epoch: the error of held-out scenes, FG-ARI, and the codes in use (perplexity).
+
+    runs: {name: {"mse", "fg_ari", "perplexity": a number an epoch}}; the first four are drawn. Raises `BadInput` for none.
+    """
     if not runs:
         raise BadInput("there is no training to show.")
     figure = new_figure(11, 3.3)

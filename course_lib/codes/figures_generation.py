@@ -26,6 +26,8 @@ STEP = TILE + 2 * FRAME + GAP, BAR + TILE + FRAME + GAP  # from tile to tile: ac
 
 
 class Verdict(NamedTuple):
+    """How a verdict looks: colour and hatch of its bar, and its sign and words."""
+
     colour: str
     hatch: str
     words: str
@@ -39,7 +41,7 @@ PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # under words t
 
 
 def names_of(found: Mapping[str, Bool[Tensor, "batch"]]) -> list[str]:
-    """For each picture the name of its verdict, from what `metrics.judge` returns."""
+    """For each picture the name of its verdict, from what `metrics.judge` returns; raises `BadInput` unless each has exactly one."""
     table = torch.stack([found[name] for name in VERDICTS])
     if not (table.sum(0) == 1).all():
         raise BadInput("every picture has exactly one verdict; these come from something else than `judge`.")
@@ -47,7 +49,10 @@ def names_of(found: Mapping[str, Bool[Tensor, "batch"]]) -> list[str]:
 
 
 def sheet(images: Float[Tensor, "batch 3 size size"], names: Sequence[str], columns: int) -> Float[Tensor, "high wide 3"]:
-    """Pictures as tiles on white, each in a frame of its verdict's colour, with a bar above that has room for the word."""
+    """Pictures as tiles on white, each in a frame of its verdict's colour, with a bar above that has room for the word; RGB in [0, 1].
+
+    names: of `VERDICTS`. Raises `BadInput` for no picture, and for another number of names.
+    """
     if len(images) != len(names) or not len(names):
         raise BadInput(f"a sheet needs at least one picture and a verdict for each; there are {len(images)} and {len(names)}.")
     rows, (across, down) = math.ceil(len(names) / columns), STEP
@@ -68,11 +73,14 @@ def word_place(number: int, columns: int) -> tuple[float, float]:
 
 def verdict_sheet(images: Float[Tensor, "batch 3 size size"], found: Mapping[str, Bool[Tensor, "batch"]], columns: int = 6,
                   notes: Sequence[str] | None = None) -> Figure:
-    """Pictures side by side with what the judge says of each; notes: what stands above each column."""
+    """Pictures side by side with what the judge says of each; notes: what stands above each column.
+
+    Raises `BadInput` as `names_of` and `sheet` do, and for another number of notes than of columns.
+    """
     names = names_of(found)
     paper = sheet(images, names, columns)
     high, wide = paper.shape[:2]
-    extra = 18 if notes else 0  # pixels above each row, for the notes
+    extra = 18 if notes else 0  # pixels above the sheet, for the notes
     figure = new_figure((wide + 8) / 100, (high + 8) / 100, layout="none")
     axes = figure.add_axes([4 / (wide + 8), 4 / (high + 8), wide / (wide + 8), high / (high + 8)])
     _show_sheet(axes, paper, names, columns)
@@ -94,7 +102,11 @@ def _show_sheet(axes: Axes, paper: Float[Tensor, "high wide 3"], names: Sequence
 
 
 def gallery_figure(rows: Sequence[tuple[str, str, Float[Tensor, "many 3 size size"], Mapping[str, Bool[Tensor, "many"]]]]) -> Figure:
-    """Ways to generate, one a row: the same number of pictures with their verdicts, a title and words beside them."""
+    """Ways to generate, one a row: the same number of pictures with their verdicts, a title and words beside them.
+
+    rows: (title, words, pictures, what `metrics.judge` says). Raises `BadInput` for no row, rows of different length, and as `names_of`
+    and `sheet` do.
+    """
     if not rows:
         raise BadInput("a gallery needs at least one row.")
     many = {len(images) for _, _, images, _ in rows}
@@ -116,7 +128,8 @@ def gallery_figure(rows: Sequence[tuple[str, str, Float[Tensor, "many 3 size siz
 def accuracy_figure(rows: Mapping[str, Mapping[str, float]], chance: float | None = None) -> Figure:
     """Left the share that is right with its 95 % interval, right what becomes of all pictures: rows of `generation.judged`.
 
-    chance: the share of correct objects with independent colours that obey the rule by luck.
+    chance: the share of scenes of correct objects with independent colours that obey the rule by luck; the dashed line.
+    Raises `BadInput` for no row.
     """
     if not rows:
         raise BadInput("there is nothing to compare.")
@@ -149,7 +162,8 @@ def accuracy_figure(rows: Mapping[str, Mapping[str, float]], chance: float | Non
 def nll_figure(rows: Mapping[str, float], entropy: float, marks: Mapping[str, float] | None = None) -> Figure:
     """Nats (below) and bits (above) for one scene: what the scene itself is worth, and what is spent beyond that.
 
-    marks: other numbers of nats to mark by a vertical line, by name.
+    rows: NLL in nats by name; entropy: of the world, in nats; marks: other numbers of nats to mark by a vertical line, by name.
+    Raises `BadInput` for no row.
     """
     if not rows:
         raise BadInput("there is nothing to compare.")
@@ -179,7 +193,8 @@ def nll_figure(rows: Mapping[str, float], entropy: float, marks: Mapping[str, fl
 def learning_figure(epochs: Mapping[str, Sequence[float]], marks: Mapping[str, float], top: float | None = None) -> Figure:
     """NLL by epoch of the scenes that are learned ("loss") and of held-out ones ("nll"), from `History.epochs`.
 
-    marks: horizontal lines by name, in nats, where a good prior ends. top: where the axis ends.
+    marks: up to three horizontal lines by name, in nats, where a good prior ends. top: where the axis ends.
+    Raises `BadInput` for a history without one of the two.
     """
     if not {"loss", "nll"} <= epochs.keys():
         raise BadInput(f"a prior's history has 'loss' and 'nll'; this one has {', '.join(epochs) or 'nothing'}.")
@@ -201,7 +216,8 @@ def positions_figure(measured: Float[Tensor, "slots codebooks"], names: Sequence
                      ceiling: float | None = None, slot: str = "slot") -> Figure:
     """What the prior spends at each position, in nats; exact: what the best prior would. names: of the codebooks.
 
-    ceiling: ln(codes), what a prior spends that knows nothing.
+    ceiling: ln(codes), what a prior spends that knows nothing. slot: what a row of `measured` is called.
+    Raises `BadInput` for another number of names, and for `exact` of another shape.
     """
     slots, books = measured.shape
     if len(names) != books or exact is not None and exact.shape != measured.shape:
@@ -230,7 +246,11 @@ def positions_figure(measured: Float[Tensor, "slots codebooks"], names: Sequence
 
 def choices_figure(probabilities: Float[Tensor, "rows options"], options: Sequence[str], taken: Sequence[Sequence[int]],
                    rows: Sequence[str], label: str = "probability") -> Figure:
-    """How likely a prior holds each option as the next code, a row for each beginning; × marks options that are taken."""
+    """How likely a prior holds each option as the next code, a row for each beginning; × marks options that are taken.
+
+    Colours run from 0 to 0.3. taken: of each row the numbers of options, from 0; label: of the colours.
+    Raises `BadInput` if names, or what is taken, do not fit the probabilities.
+    """
     count, many = probabilities.shape
     if len(options) != many or len(taken) != count or len(rows) != count:
         raise BadInput(f"{count} × {many} probabilities need {many} options, {count} names of rows and what is taken in each.")
@@ -254,7 +274,8 @@ def choices_figure(probabilities: Float[Tensor, "rows options"], options: Sequen
 def temperature_figure(rows: Mapping[float, Mapping[str, float]], chance: float | None = None) -> Figure:
     """Shares against the temperature: right with its interval, unparsable, and different from one another ("different").
 
-    rows: for each temperature what `generation.judged` returns, with "different" and perhaps "copied" beside it.
+    rows: for each temperature what `generation.judged` returns, with "different" and perhaps "copied" beside it. chance: as in
+    `accuracy_figure`. Raises `BadInput` for no temperature.
     """
     if not rows:
         raise BadInput("there is no temperature to show.")

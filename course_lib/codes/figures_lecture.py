@@ -54,7 +54,7 @@ def way_figure(image: Float[Tensor, "3 height width"], tokens: Float[Tensor, "ro
 
 
 class TwoStarts:
-    """Two codebooks of the plane that learn side by side, each from its own start; `set` shows another step."""
+    """Two codebooks of the plane that learn side by side, each from its own start; `set` shows another step. limit: right edge of the plane."""
 
     def __init__(self, histories: dict[str, History], limit: float):
         self.histories = histories

@@ -59,7 +59,7 @@ class Cells:
 
     def set(self, codes: Codes, targets: Float[Tensor, "m 2"] | None = None, points: Points | None = None) -> None:
         """Show codes and their cells, data (`targets`) and encoded points. A code is alive if one of the points, or without
-        points one of the targets, is in its cell."""
+        points one of the targets, is in its cell. Raises `BadInput` for more than 32 codes."""
         if len(codes) > MOST:
             raise BadInput(f"a picture of the plane has room for {MOST} codes, not {len(codes)}.")
         quantised = targets if points is None else points
@@ -76,7 +76,10 @@ class Cells:
 
 
 def cells_figure(panels: Mapping[str, tuple[Points, Codes]], limit: float = LIMIT) -> Figure:
-    """Panels side by side: data and the codes that speak for them, with distortion and perplexity in the title."""
+    """Panels side by side: data and the codes that speak for them, with distortion (mean squared distance) and perplexity in the title.
+
+    limit: the plane is shown from −limit to limit. Raises `BadInput` for more than 32 codes.
+    """
     figure = new_figure(min(13.0, 3.9 * len(panels)), 13.0 / max(3.3, len(panels)) + 0.75)
     for axes, (name, (points, codes)) in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items()):
         Cells(axes, limit).set(codes, points)
@@ -136,7 +139,11 @@ def staircase_figure(codes: Sequence[float], target: float) -> Figure:
 
 
 def pair_figure(runs: Mapping[str, tuple[History, Tensor | None]], target: float = 0.0) -> Figure:
-    """One point z and its code e on a line over the steps, a panel for each run; with theory (t 2), if given, as dots behind."""
+    """One point z and its code e on a line over the steps, a panel for each run.
+
+    runs: {name: (history, theory)}: the first numbers of its first point and code, and as dots at every sixth step (z, e) by theory,
+    (t, 2), if it is not None. target: where z is to go.
+    """
     figure = new_figure(min(13.0, 3.4 * len(runs)), 3.5)
     for axes, (name, (history, theory)) in zip(figure.subplots(1, len(runs), squeeze=False, sharey=True)[0], runs.items()):
         step = np.arange(len(history.points))
@@ -153,7 +160,10 @@ def pair_figure(runs: Mapping[str, tuple[History, Tensor | None]], target: float
 
 def follow_figure(left: Mapping[str, Float[Tensor, "t clusters"]], theory: Mapping[str, Float[Tensor, "t clusters"]],
                   shares: Sequence[float]) -> Figure:
-    """What is left of the way to the new place for the code of each cluster, a panel for each way of learning; dots are theory."""
+    """What is left of the way to the new place for the code of each cluster, 1 to 0.02, a panel for each way of learning; marks are theory.
+
+    shares: of the points that each cluster has.
+    """
     figure = new_figure(11, 3.5)
     for axes, (name, remaining) in zip(figure.subplots(1, len(left), squeeze=False, sharey=True)[0], left.items()):
         step = np.arange(len(remaining))
@@ -168,7 +178,10 @@ def follow_figure(left: Mapping[str, Float[Tensor, "t clusters"]], theory: Mappi
 
 def sweep_figure(weights: Sequence[float], panels: Mapping[str, Mapping[str, Float[Tensor, "seeds weights"]]], xlabel: str = "commitment weight",
                  log: bool = True) -> Figure:
-    """A panel for each measure over the same settings: lines are means over seeds, small marks the single seeds."""
+    """A panel for each measure over the same settings: lines are means over seeds, small marks the single seeds.
+
+    panels: {measure: {line: values}}. The settings `weights` stand at equal distances, named `xlabel`; log: logarithmic height.
+    """
     figure = new_figure(min(12.0, 1.5 + 5.0 * len(panels)), 3.6)
     x = np.arange(len(weights))
     for axes, (measure, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
@@ -182,7 +195,10 @@ def sweep_figure(weights: Sequence[float], panels: Mapping[str, Mapping[str, Flo
 
 
 def bits_figure(lines: Mapping[str, Mapping[float, float]], entries: Mapping[str, Sequence[int | str]] | None = None) -> Figure:
-    """Distortion, as a share of the variance, over nominal bits, a line for each `lines[name][bits]`; entries: labels of the points."""
+    """Distortion, as a share of the variance, over nominal bits, a line for each `lines[name][bits]`; entries: labels of the points.
+
+    The axes are fixed: 0 to 39 bits, 0.015 to 1.1 on a logarithmic height.
+    """
     figure = new_figure(9.5, 4.2)
     axes = figure.add_subplot()
     for (name, points), (colour, marker, dash) in zip(lines.items(), LOOKS):
@@ -195,7 +211,7 @@ def bits_figure(lines: Mapping[str, Mapping[float, float]], entries: Mapping[str
 
 
 def rebuilt_figure(rows: Mapping[str, Float[Tensor, "batch 3 height width"]], columns: int = 8) -> Figure:
-    """Pictures in [0, 1], a row for each name, the same scenes one below the other."""
+    """Pictures in [0, 1], a row for each name, the first `columns` of it, the same scenes one below the other."""
     figure = new_figure(1.15 * columns + 1.6, 1.15 * len(rows) + 0.1, layout="compressed")
     for (name, pictures), axes in zip(rows.items(), figure.subplots(len(rows), columns, squeeze=False)):
         for place, picture in zip(axes, pictures):

@@ -22,7 +22,8 @@ FIRST = 12  # components that are drawn
 
 
 class Panel(NamedTuple):
-    """One small map: where each object lies, which of the `values` of what it has (none: all grey), and words below."""
+    """One small map: where each object lies; `number`, which of the `values` of `factor` it has, below 0 for none of them (None: all grey);
+    and words below. Without values their numbers are the names."""
 
     title: str
     places: Float32[np.ndarray, "objects 2"]
@@ -33,7 +34,11 @@ class Panel(NamedTuple):
 
 
 def variance_figure(components: Mapping[str, Float[np.ndarray, "_"]], factors: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Left the share of the variance in each principal component, right the share that lies between the values of each factor."""
+    """Left the share of the variance in each principal component, right the share that lies between the values of each factor.
+
+    Both by the names of `LOOK`, "slots", "codes" or "cloud": `reading.components`, of which 12 are drawn, and {factor: `reading.explained`}.
+    Raises `BadInput` for nothing, and for names that differ.
+    """
     if not components or components.keys() != factors.keys():
         raise BadInput("the same vectors must have components and factors.")
     figure = new_figure(10.5, 3.6)
@@ -56,7 +61,10 @@ def variance_figure(components: Mapping[str, Float[np.ndarray, "_"]], factors: M
 
 
 def maps_figure(panels: Sequence[Panel], columns: int = 4) -> Figure:
-    """Small maps in rows, each in its own colouring; if all show the same values, of at most nine, one legend stands below."""
+    """Small maps in rows, each in its own colouring; if all show the same values, of at most nine, one legend stands below.
+
+    Raises `BadInput` for no map.
+    """
     if not panels:
         raise BadInput("there is no map to show.")
     columns = min(columns, len(panels))
@@ -93,7 +101,10 @@ def _scatter(axes: Axes, panel: Panel) -> None:
 
 
 def islands_figure(maps: Mapping[str, Mapping]) -> Figure:
-    """For each map the true distances between islands against those drawn (`reading.islands_apart`), with their rank correlation."""
+    """For each map the true distances between islands against those drawn (`reading.islands_apart`), with their rank correlation.
+
+    Raises `BadInput` for no map.
+    """
     if not maps:
         raise BadInput("there is no map to show.")
     figure = new_figure(3.2 * len(maps) + 0.4, 3.3)
@@ -106,7 +117,10 @@ def islands_figure(maps: Mapping[str, Mapping]) -> Figure:
 
 
 def by_number_figure(numbers: Sequence[int], found: Mapping[str, Mapping[str, Sequence[float]]], true: Mapping[str, int]) -> Figure:
-    """Scores against the number of clusters, a panel for each truth, with a line at its `true` number of values."""
+    """Scores against the number of clusters (logarithmic), a panel for each truth, with a line at its `true` number of values.
+
+    found: what `reading.by_number` gives for these numbers. Raises `BadInput` for no score.
+    """
     if not found:
         raise BadInput("there is no score to show.")
     figure = new_figure(3.6 * len(found) + 1.6, 3.4)
@@ -125,7 +139,7 @@ def by_number_figure(numbers: Sequence[int], found: Mapping[str, Mapping[str, Se
 
 def alike_figure(alike: Float[Tensor, "codebooks values values"], names: Sequence[str]) -> Figure:
     """For each codebook which values it does not tell apart (`reading.called_alike`), 0 to 1; the last panel is their product:
-    what no codebook tells apart."""
+    what no codebook tells apart. Raises `BadInput` for another number of names."""
     if alike.shape[1:] != (len(names), len(names)):
         raise BadInput(f"there must be a row and a column for each of the {len(names)} values, not shape {tuple(alike.shape)}.")
     tables = [*alike, alike.prod(0)]
@@ -143,7 +157,10 @@ def alike_figure(alike: Float[Tensor, "codebooks values values"], names: Sequenc
 
 def phrases_figure(spelled: Mapping[str, Atlas], place: int) -> Figure:
     """All different phrases of the objects at one place, on the two principal directions of the first atlas's phrases there: colour and
-    marker are the object's colour and kind, small marks are small objects, and lines join the phrases of one thing."""
+    marker are the object's colour and kind, small marks are small objects, and lines join the phrases of one thing.
+
+    spelled: atlases by their titles; place: its number, 0 to 8. Raises `BadInput` for no atlas, and for one without codes.
+    """
     if not spelled:
         raise BadInput("there is no atlas to show.")
     figure, turn = new_figure(5.2 * len(spelled), 4.8), None

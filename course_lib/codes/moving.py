@@ -75,7 +75,7 @@ class CodePicture:
 
 
 def painted_places(picture: Picture, masks: Float[Tensor, "slots height width"]) -> list[tuple[float, float] | None]:
-    """For each slot the centre (column, row) of the lit pixels that it owns; None if they are fewer than 1 in 200."""
+    """For each slot the centre (column, row) of the lit pixels that it owns; None if they are no more than 1 in 200 of the picture."""
     lit, owner = picture.amax(0) > TOUCHED, masks.argmax(0)
     found: list[tuple[float, float] | None] = []
     for slot in range(len(masks)):
@@ -85,7 +85,8 @@ def painted_places(picture: Picture, masks: Float[Tensor, "slots height width"])
 
 
 def words_of_change(before: Int[Tensor, "places"], after: Int[Tensor, "places"], said: tuple[list[str], list[str]], clear: bool) -> str:
-    """What an edit did, in words. said: the objects of the scene before and after it, place by place as in their states."""
+    """What an edit did, in words. said: the objects of the scene before and after it, place by place as in their states; clear: whether the
+    picture after it can be read."""
     if not clear:
         return "the picture can no longer be read clearly"
     if torch.equal(before, after):

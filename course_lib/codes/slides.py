@@ -88,7 +88,7 @@ def best_informed(factor: str) -> list[int]:
 
 
 def larger(figure: Figure, size: float, without: Sequence[str] = ()) -> Figure:
-    """The same figure with all words inside its axes in `size` points."""
+    """The same figure with all words inside its axes in `size` points, and those of `without` hidden."""
     for text in (text for axes in figure.axes for text in axes.texts):
         text.set(fontsize=size, visible=text.get_text() not in without)
     return figure
@@ -101,6 +101,7 @@ def rows_of_codes(first: int, many: int) -> Figure:
 
 
 def way() -> Figure:
+    """The whole model on the first scene."""
     image = scenes()["image"][:1]
     with one_thread():
         tokens = svq().encoder(image)[0]

@@ -17,7 +17,10 @@ CURVE_BETAS = tuple(np.geomspace(0.005, 9, 30))  # enough points of R(D) for a s
 
 
 class BetaExplorer(Explorer):
-    """Slide β over a trained family; the slider stops at trained β's only. Control: `beta`."""
+    """Slide β over a trained family; the slider stops at trained β's only. Control: `beta`.
+
+    curve: R(D) of the mixture, by default computed; beta: the first shown, by default the family's first.
+    """
 
     def __init__(self, family: VAEFamily, mixture: Mixture = Mixture(), curve: Curve | None = None, beta: float | None = None):
         self.mixture = mixture
@@ -30,7 +33,7 @@ class BetaExplorer(Explorer):
         return self._picture.words(self.beta.index)
 
     def still(self, betas: Sequence[float] = (0.1, 1, 5, 10)) -> Figure:
-        """One coupling picture per β, side by side."""
+        """One coupling picture per β, side by side; each is a trained β."""
         return family_figure(self.view, self.mixture, list(betas))
 
 

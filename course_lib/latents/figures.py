@@ -16,7 +16,7 @@ LINES = 40  # lines in a coupling picture: enough to see the mapping, few enough
 
 
 def some(*values, lines: int = LINES) -> list[np.ndarray]:
-    """Every k-th row of each array, so that about `lines` rows are left: the same rows of all."""
+    """Every k-th row of each array, (n,) or (n, 1), as flat arrays: the same rows of all, at least `lines` and fewer than twice as many, or all n."""
     return [np.asarray(v).reshape(len(v), -1)[:: max(1, len(v) // lines)].ravel() for v in values]
 
 
@@ -33,7 +33,7 @@ def data_side(coupling: Coupling, mixture: Mixture) -> None:
 
 
 def data_figure(x, mixture: Mixture) -> Figure:
-    """Samples against the density they come from, with the mean marked."""
+    """Samples x, (n,) or (n, 1), against the density they come from, with its mean marked."""
     figure = new_figure(9, 3.2)
     axes = figure.add_subplot()
     grid = np.linspace(*X, 400)
@@ -85,7 +85,10 @@ def autoencoder_figure(x, z_hat, x_hat, z, generated, mixture: Mixture, latent: 
 
 def loss_figure(losses: dict[str, np.ndarray | Tensor], floor: float | None = None, floor_name: str = "Var(x)",
                 smooth: int = 8, ylabel: str = "mean squared error") -> Figure:
-    """Training losses by step (running mean over `smooth` steps), and the level they cannot pass."""
+    """Training losses by step (running mean over `smooth` steps), and the level they cannot pass, `floor`.
+
+    losses: {name: (steps,)}; the first five are drawn, from 0 to 6 over a logarithmic axis of steps.
+    """
     figure = new_figure(9, 3.2)
     axes = figure.add_subplot()
     for (name, loss), (key, dash) in zip(losses.items(), SERIES):
@@ -99,7 +102,10 @@ def loss_figure(losses: dict[str, np.ndarray | Tensor], floor: float | None = No
 
 
 def outputs_figure(z, outputs: dict[str, np.ndarray | Tensor], mixture: Mixture) -> Figure:
-    """x̂ as a function of z for several decoders, beside the rank map that would generate the data."""
+    """x̂ as a function of z for several decoders, beside the rank map that would generate the data.
+
+    z: in rising order; outputs: x̂ by name, as many as z; the first five are drawn.
+    """
     figure = new_figure(9, 3.6)
     axes = figure.add_subplot()
     z = np.asarray(z).ravel()
@@ -113,7 +119,7 @@ def outputs_figure(z, outputs: dict[str, np.ndarray | Tensor], mixture: Mixture)
 
 
 def generation_figure(generated: dict[str, np.ndarray | Tensor], mixture: Mixture) -> Figure:
-    """Histograms of generated x̂ by name, against the true density."""
+    """Histograms of generated x̂ by name, the first three, against the true density."""
     figure = new_figure(9, 3.2)
     axes = figure.add_subplot()
     x = np.linspace(*X, 400)
@@ -136,7 +142,10 @@ def draw_bound(axes: Axes, curve: Curve) -> np.ndarray:
 
 def draw_rate_distortion(axes: Axes, curve: Curve, distortion, rate, mixture: Mixture, shannon=None,
                          name: str = "β-VAE, sampled z") -> None:
-    """True R(D) with the region below it hatched, and one marker per β-VAE."""
+    """True R(D) with the region below it hatched, and one marker per β-VAE.
+
+    distortion, rate: (betas,), squared units of x and nats; shannon: a lower bound at the curve's distortions in rising order.
+    """
     d = draw_bound(axes, curve)
     if shannon is not None:
         axes.plot(d, shannon, color=PALETTE["coupling_train"], linestyle=":", label="Shannon lower bound")
@@ -148,7 +157,7 @@ def draw_rate_distortion(axes: Axes, curve: Curve, distortion, rate, mixture: Mi
 
 def rate_distortion_figure(curve: Curve, betas, rate, distortion, mixture: Mixture, shannon=None,
                            name: str = "β-VAE, sampled z") -> Figure:
-    """The rate–distortion plane: the exact curve and every β of a family, some named. rate, distortion: (betas,)."""
+    """The rate–distortion plane: the exact curve and every β of a family, some named. rate, distortion, shannon: see `draw_rate_distortion`."""
     figure = new_figure(9, 4.4)
     axes = figure.add_subplot()
     draw_rate_distortion(axes, curve, distortion, rate, mixture, shannon, name)
@@ -163,7 +172,7 @@ def rate_distortion_figure(curve: Curve, betas, rate, distortion, mixture: Mixtu
 
 
 def generation_by_beta_figure(betas, w1, collapsed: float) -> Figure:
-    """W₁ between decode(N(0, 1)) and the data for every β, and its value when every output is the mean."""
+    """W₁ between decode(N(0, 1)) and the data for every β, in units of x, and its value when every output is the mean. betas, w1: (betas,)."""
     figure = new_figure(9, 3.2)
     axes = figure.add_subplot()
     axes.plot(betas, w1, MARKER["output_x_hat"], color=PALETTE["output_x_hat"], linestyle=DASH["output_x_hat"], label="decode(N(0, 1))")

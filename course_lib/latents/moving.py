@@ -44,6 +44,7 @@ class BetaPicture:
         self.moving = [*self.coupling.moving, *self.latent.artists, *self.generated.artists, self.point]
 
     def set(self, i: int) -> None:
+        """Show member i of the view, from 0."""
         view = self.view
         self.coupling.lines("encode_line", *some(view.z_hat[i], view.x), ends=("latent_z_hat", "data_x"))
         self.coupling.lines("decode_line", *some(view.z_hat[i], view.x_hat[i]), ends=("latent_z_hat", "output_x_hat"))
@@ -62,7 +63,7 @@ class BetaPicture:
 
 
 def family_figure(view: FamilyView, mixture: Mixture, betas: list[float]) -> Figure:
-    """Small multiples of the β explorer: one coupling picture per β."""
+    """Small multiples of the β explorer: one coupling picture per β, each a β of the view."""
     figure = new_figure(13, 3.6)
     grid = figure.add_gridspec(1, len(betas), wspace=0.1)
     for spec, beta in zip(grid, betas):
@@ -79,7 +80,7 @@ def family_figure(view: FamilyView, mixture: Mixture, betas: list[float]) -> Fig
 
 
 class TrainingPicture:
-    """A decoder while it trains: z → x̂ at one epoch, and the spread of its output over all epochs.
+    """A decoder while it trains: z → x̂ at one epoch, and the spread of its output over all epochs; `set(i)` shows another frame.
 
     epochs: (frames,); z: (n, 1); outputs: (frames, n), what the decoder makes of z at each of these epochs.
     """
@@ -103,6 +104,7 @@ class TrainingPicture:
         self.moving = [*self.coupling.moving, self.point]
 
     def set(self, i: int) -> None:
+        """Show frame i, from 0."""
         self.coupling.lines("coupling_infer", *some(self.z, self.outputs[i]), ends=("prior_z", "output_x_hat"))
         self.coupling.data("output_x_hat", self.outputs[i])
         self.point.set_data([self.epochs[i]], [self.spread[i]])
@@ -114,7 +116,10 @@ class TrainingPicture:
 
 
 def film_figure(epochs: list[int], z, outputs, mixture: Mixture, frames: int = 5) -> Figure:
-    """Small multiples of the training explorer: `frames` epochs from first to last, evenly spread over the film."""
+    """Small multiples of the training explorer: `frames` epochs from first to last, evenly spread over the film.
+
+    epochs, z and outputs: as in `TrainingPicture`.
+    """
     chosen = np.linspace(0, len(epochs) - 1, frames).round().astype(int)
     figure = new_figure(13, 3.4)
     grid = figure.add_gridspec(1, frames, wspace=0.1)

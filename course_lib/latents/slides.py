@@ -54,6 +54,7 @@ def random_pairs() -> Figure:
 
 
 def rate_distortion() -> Figure:
+    """The exact curve, Shannon's lower bound and the shipped family."""
     shannon = shannon_lower_bound(MIXTURE, np.sort(curve().distortion))
     return rate_distortion_figure(curve(), view().betas, view().rate, view().distortion, MIXTURE, shannon)
 
@@ -89,12 +90,14 @@ def untitled(figure: Figure) -> Figure:
 
 
 def generation_by_beta() -> Figure:
+    """How far from the data each member of the shipped family generates."""
     nodes, weights = MIXTURE.quadrature(200)
     return generation_by_beta_figure(view().betas, view().w1, float(weights @ np.abs(nodes - MIXTURE.mean)))
 
 
 @torch.no_grad()
 def decoders() -> Figure:
+    """The two shipped decoders as functions of z."""
     z = even_normal(800)
     models = {"paired at random": "nid_decoder_model", "paired by rank": "rank_decoder_model"}
     return outputs_figure(z, {name: load_pretrained(weights).decode(z) for name, weights in models.items()}, MIXTURE)
@@ -102,6 +105,7 @@ def decoders() -> Figure:
 
 @torch.no_grad()
 def autoencoder_generates() -> Figure:
+    """What the shipped autoencoder makes of N(0, 1)."""
     return generation_figure({"decode(N(0, 1))": load_pretrained("autoencoder_model").decode(even_normal(2000))}, MIXTURE)
 
 
@@ -122,6 +126,7 @@ def frames(
 
 
 def beta_frames() -> Frames:
+    """The shipped family, β by β."""
     labels = [f"{beta:g}" for beta in view().betas]
     return frames(lambda: BetaPicture(view(), MIXTURE, curve()), labels, "β", (12, 5), labels.index("1"))
 

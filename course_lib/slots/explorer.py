@@ -21,6 +21,7 @@ class SlotExplorer(Explorer):
 
     Controls: `slots` (2 to 10), `iterations` (1 to 7), `scene` (from 1), and `seed` of the slots' start.
     model: by default the shipped one, `slots_shapes` or `slots_multi_dsprites`, for data "shapes" or "multi_dsprites".
+    Raises `BadInput` for unknown data.
     """
 
     def __init__(self, model: SlotAutoencoder | None = None, data: str = "shapes", slots: int = 7, iterations: int = 3):

@@ -86,7 +86,7 @@ def show_segmentation(axes: Axes, masks: Float[Tensor, "slots height width"], ti
 
 
 def slot_title(axes: Axes, slot: int) -> Text:
-    """Head a column with the slot's number on its colour."""
+    """Head a column with the slot's number on its colour; slots are counted from 0. Returns the title."""
     pad = {"boxstyle": "round,pad=0.25", "facecolor": slot_colour(slot), "edgecolor": "none"}
     return axes.set_title(f"slot {slot + 1}", loc="center", bbox=pad, size=10, **{k: LETTERS[k] for k in ("color", "path_effects")})
 
@@ -97,7 +97,8 @@ def visualize_slots(images: Tensor, recons: Tensor, masks: Tensor, save_path: st
 
     images, recons: (batch, 3, height, width) in [0, 1]; masks: (batch, slots, height, width). A slot's part is its mask times
     its own picture, `pictures` (batch, slots, 3, height, width; `SlotOutput.pictures`), or else times the reconstruction.
-    `save_path`: also write the figure there, whole or not at all. Raises `BadInput` for shapes that do not fit.
+    `save_path`: also write the figure there, whole or not at all. Raises `BadInput` for shapes that do not fit, masks that hold NaN, and a
+    file that cannot be written (`style.saved`).
     """
     _check(images, recons, masks)
     scenes, slots = min(rows, len(images)), masks.shape[1]
@@ -147,7 +148,7 @@ def visualize_attention_evolution(attn: Tensor, save_path: str | Path | None = N
 
 def visualize_slot_decomposition(original_image: Tensor, reconstructed_image: Tensor, masks: Tensor, save_path: str | Path | None = None,
                                  *, pictures: Tensor | None = None) -> Figure:
-    """One scene taken apart: picture, reconstruction, segmentation and squared error; above each slot's mask, below its part.
+    """One scene taken apart: picture, reconstruction, segmentation and squared error (0 to 0.1); above each slot's mask, below its part.
 
     original_image, reconstructed_image: (3, height, width); masks: (slots, height, width); pictures: (slots, 3, height,
     width). All may have a batch axis before, of which the first is shown. Errors and `save_path` as in `visualize_slots`.

@@ -93,7 +93,10 @@ def lines_figure(x: Sequence[float], lines: Mapping[str, Sequence[float]], xlabe
 
 
 def bars_figure(bars: Mapping[str, Mapping[str, float]], ylabel: str, title: str = "", log: bool = False) -> Figure:
-    """Groups of bars: `bars[series][group]`, each with its value printed above. On a logarithmic axis a zero has no bar, but its 0."""
+    """Groups of bars: `bars[series][group]`, each with its value printed above. On a logarithmic axis a zero has no bar, but its 0.
+
+    Raises `BadInput` for more than three series, and for series with different groups.
+    """
     groups = list(next(iter(bars.values())))
     if len(bars) > len(HATCHES) or any(list(values) != groups for values in bars.values()):
         raise BadInput(f"give at most {len(HATCHES)} series, all with the same groups.")

@@ -54,7 +54,7 @@ class DemoPicture:
 
 
 def binding_figure(pictures: Sequence[Tensor], sums: Float[Tensor, "scenes features"], names: Sequence[str]) -> Figure:
-    """Two scenes, and beside each the sum over its objects of their features: equal bars, different scenes."""
+    """Two scenes, and beside each the sum over its objects of their features: equal bars, different scenes. names: of the features."""
     figure = new_figure(10, 3)
     grid = figure.subplots(1, 2 * len(pictures)).reshape(-1, 2)
     for i, (left, right) in enumerate(grid):
@@ -128,7 +128,7 @@ def way_figure(image: Float[Tensor, "3 height width"], tokens: Float[Tensor, "ro
 
 
 def principal_colours(tokens: Float[Tensor, "rows columns dim"]) -> np.ndarray:
-    """Each place coloured by its three principal components, brought to [0, 1]."""
+    """Each place coloured by its three principal components, (rows, columns, 3): their 2 % and 98 % quantiles become 0 and 1."""
     flat = tokens.flatten(0, 1) - tokens.mean((0, 1))
     three = flat @ torch.linalg.svd(flat, full_matrices=False)[2][:3].T
     low, high = three.quantile(0.02, 0), three.quantile(0.98, 0)

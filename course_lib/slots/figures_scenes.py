@@ -17,7 +17,7 @@ WRONG = {"merged": (SHADES["rose"], "o", "-"), "split": (SHADES["indigo"], "s", 
 
 
 def segmentations_figure(rows: Mapping[str, tuple[Float[Tensor, "slots height width"], Mapping[str, float]]]) -> Figure:
-    """Side by side who owns which pixel, each with a title and its measures below it."""
+    """Side by side who owns which pixel, each with a title and its measures below it. Raises `BadInput` for nothing to show."""
     if not rows:
         raise BadInput("there is no segmentation to show.")
     figure = new_figure(2.6 * len(rows), 3.0)
@@ -29,7 +29,10 @@ def segmentations_figure(rows: Mapping[str, tuple[Float[Tensor, "slots height wi
 
 
 def errors_figure(x: Sequence[int], errors: Mapping[str, Sequence[float]], xlabel: str = "slots at test time") -> Figure:
-    """Share of objects that are merged, split and swallowed (`owners.object_errors`) against the number of slots."""
+    """Share of objects that are merged, split and swallowed (`owners.object_errors`) against the number of slots.
+
+    Raises `BadInput` for an error that has not one value for each number of x.
+    """
     figure = new_figure(8, 3.4)
     axes = figure.add_subplot()
     for name, values in errors.items():
@@ -43,7 +46,7 @@ def errors_figure(x: Sequence[int], errors: Mapping[str, Sequence[float]], xlabe
 
 
 def pictures_figure(pictures: Mapping[str, Float[Tensor, "3 height width"]], size: float = 2.0) -> Figure:
-    """Pictures in a row, each under its title."""
+    """Pictures in a row, RGB in [0, 1], each under its title; size: of one, in inches. Raises `BadInput` for no picture."""
     if not pictures:
         raise BadInput("there is no picture to show.")
     figure = new_figure(size * len(pictures), size + 0.45)
@@ -54,7 +57,7 @@ def pictures_figure(pictures: Mapping[str, Float[Tensor, "3 height width"]], siz
 
 
 def table_figure(values: Float[Tensor, "rows columns"], rows: Sequence[str], columns: Sequence[str], title: str, label: str) -> Figure:
-    """A small table of numbers between 0 and 1 as a heat map, every number printed."""
+    """A small table of numbers between 0 and 1 as a heat map, every number printed; label: of the colours."""
     numbers = np.asarray(values)
     figure = new_figure(1.3 + 0.95 * len(columns), 1.3 + 0.55 * len(rows))
     axes = figure.add_subplot()
@@ -73,7 +76,7 @@ def table_figure(values: Float[Tensor, "rows columns"], rows: Sequence[str], col
 def settings_figure(runs: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]], metrics: Sequence[str] = ("fg_ari", "full_ari")) -> Figure:
     """A line for each setting of a run record, a mark for each of its runs: runs[setting][seed]["metrics"][metric].
 
-    The first setting is the one that the others are compared with: the vertical lines are its means.
+    The first setting is the one that the others are compared with: the vertical lines are its means. Raises `BadInput` for no setting.
     """
     if not runs:
         raise BadInput("there is no run to show.")

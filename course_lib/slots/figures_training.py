@@ -41,7 +41,7 @@ def in_words(metrics: Mapping[str, float]) -> str:
 
 
 def outline(axes: Axes, ids: Tensor) -> None:
-    """A white line with a dark edge around the visible pixels of each object."""
+    """A white line with a dark edge around the visible pixels of each object. ids: (height, width), 0 the background."""
     for number in range(1, int(ids.max()) + 1):
         inside = (ids == number).float().cpu().numpy()
         if inside.any():
@@ -50,7 +50,10 @@ def outline(axes: Axes, ids: Tensor) -> None:
 
 
 def scenes_sheet(sheets: Mapping[str, Scenes], columns: int = 8) -> Figure:
-    """A row for each named batch of scenes: pictures, the outline of every object's mask, the number of objects in sight."""
+    """A row for each named batch of scenes: pictures, the outline of every object's mask, the number of objects in sight.
+
+    columns: scenes of each that are shown, at most. Raises `BadInput` for no batch or no column.
+    """
     if not sheets or columns < 1:
         raise BadInput("a sheet needs at least one batch of scenes and one column.")
     figure = new_figure(1.3 * columns + 0.3, 1.55 * len(sheets))
@@ -73,7 +76,7 @@ def training_curves(epochs: Mapping[str, Sequence[float]]) -> Figure:
     """Left the loss, right the scores of held-out scenes, by epoch: binding is read on the right.
 
     epochs: `History.epochs`, or "epochs" of a card: lists with one number per epoch, "loss" or "mse" of held-out scenes,
-    and their "fg_ari", "full_ari" if there.
+    and their "fg_ari", "full_ari" if there. Raises `BadInput` for a history with neither "loss" nor "mse".
     """
     if not {"loss", "mse"} & epochs.keys():
         raise BadInput(f"a history of training has a 'loss' or 'mse'; this one has {', '.join(epochs) or 'nothing'}.")
@@ -103,9 +106,10 @@ def plot_score(axes: Axes, x, values: Sequence[float], name: str, **more) -> Non
 
 def slots_against_scores(ks: Sequence[int], metrics: Mapping[str, Sequence[float]], trained: Sequence[int] | None = None,
                          objects: tuple[int, int] | None = None) -> Figure:
-    """Number of slots at test time against the scores: one line each of FG-ARI, full ARI and mIoU, as far as given.
+    """Number of slots at test time against the scores: one line each of FG-ARI, full ARI, mIoU and mBO, as far as given.
 
-    trained: the (smallest, largest) number of slots in training; objects: fewest and most objects of a scene. Both are shaded.
+    trained: the (smallest, largest) number of slots in training, hatched; objects: (fewest, most) objects of a scene, shaded at that
+    number + 1 for the background. Raises `BadInput` for a score that has not one value for each of `ks`.
     """
     if any(len(values) != len(ks) for values in metrics.values()):
         raise BadInput(f"every score needs one value for each of the {len(ks)} numbers of slots.")
@@ -124,7 +128,10 @@ def slots_against_scores(ks: Sequence[int], metrics: Mapping[str, Sequence[float
 
 
 def failure_gallery(rows: Sequence[Failure]) -> Figure:
-    """The ways in which it breaks, one a row: picture, who owns which pixel, reconstruction, and the metrics in words."""
+    """The ways in which it breaks, one a row: picture, who owns which pixel, reconstruction, and the metrics in words.
+
+    Raises `BadInput` for no row.
+    """
     if not rows:
         raise BadInput("a gallery needs at least one failure to show.")
     figure = new_figure(10.5, 1.67 * len(rows) + 0.4, layout="compressed")

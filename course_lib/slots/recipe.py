@@ -36,12 +36,6 @@ SCORED = 1000  # held-out scenes that a card's metrics are the mean of, if there
 KEPT = ("mse", "fg_ari", "full_ari")  # of what validation measures, epoch by epoch in the card: the way to its quality
 
 
-def start_chance(scenes: Scenes, seed: int = 0) -> list[torch.Generator]:
-    """A generator for each scene that follows from its number and the seed alone: however many processes share a batch, a
-    scene's slots start alike. Training takes its step as the seed, so a scene shown again starts anew."""
-    return [torch.Generator().manual_seed(number + seed) for number in scenes["number"].tolist()]
-
-
 @dataclass
 class SlotObjective:
     """Squared error + weight · (`sharing_cost` · sharing + `usage_cost` · usage) of the masks, see `losses`.

@@ -218,3 +218,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def start_chance(scenes: Scenes, seed: int = 0) -> list[torch.Generator]:
+    """A generator for each scene that follows from its number and the seed alone: however many processes share a batch, a
+    scene's slots start alike. Training takes its step as the seed, so a scene shown again starts anew."""
+    return [torch.Generator().manual_seed(number + seed) for number in scenes["number"].tolist()]

@@ -53,6 +53,7 @@ def scene() -> Scenes:
 
 
 def explain(scenes: Scenes, name: str = "slots_shapes", **how: int) -> SlotOutput:
+    """What a shipped model makes of a batch; how: num_slots, iterations."""
     return model(name)(scenes["image"], chance=start_chance(scenes), **how)
 
 
@@ -63,7 +64,7 @@ def scores(scenes: Scenes, out: SlotOutput) -> dict[str, float]:
 
 
 def sheet() -> Figure:
-    """Five scenes of each data set with the outlines of their objects."""
+    """Six scenes of each data set with the outlines of their objects."""
     kinds = {"Shapes": held_out(), "Multi-dSprites": held_out("multi_dsprites", 6)}
     return scenes_sheet({name: {key: value[:6] for key, value in scenes.items()} for name, scenes in kinds.items()}, columns=6)
 
@@ -80,17 +81,20 @@ def binding() -> Figure:
 
 
 def hand() -> Figure:
+    """The iteration of notebook 04 that can be done by hand."""
     slots = torch.tensor([[-HAND, 0.0], [HAND, 0.0]])
     new, matrix = tiny.step(POINTS, slots)
     return iteration_figure(POINTS[:, 0], slots[:, 0], matrix, new[:, 0])
 
 
 def competition() -> Figure:
+    """The attention of two slots that start on one side, after ten iterations with either softmax."""
     right = torch.tensor([[0.5, 0.0], [1.0, 0.0]])
     return matrices_figure({f"softmax over {over}": tiny.iterate(POINTS, right, 10, normalise=over)[1][-1] for over in ("slots", "inputs")})
 
 
 def k_means() -> Figure:
+    """Three slots on three clusters, after one iteration and after ten."""
     points = tiny.three_clusters()
     path, _ = tiny.iterate(points, tiny.poor_start(), 10)
     return paths_figure(points, {"one iteration": path[:2], "ten": path})
@@ -109,22 +113,26 @@ def ties(temperatures: Sequence[float], shares: Sequence[float], x: Sequence[flo
 
 
 def tie() -> Figure:
+    """What becomes of tied slots, by the temperature."""
     temperatures = [0.2 * 2 ** (k / 4) for k in range(-6, 15)]
     return ties(temperatures, [0.0], temperatures, "temperature T", 6)
 
 
 def untie() -> Figure:
+    """The same by the share that each slot gets unasked."""
     shares = [0.02 * 2 ** (k / 3) for k in range(-13, 8)]
     return ties([0.2], shares, shares, "eps, the share of each input that each slot gets unasked", 13)
 
 
 def permuted() -> Figure:
+    """Slots in another order give the same attention in another order."""
     points, slots = tiny.three_clusters()[::2], tiny.poor_start()
     rows = [[f"slot {k + 1}" for k in order] for order in ([0, 1, 2], ORDER)]
     return matrices_figure({"attention": tiny.attention(points, slots), "slots permuted": tiny.attention(points, slots[ORDER])}, rows)
 
 
 def memory() -> Figure:
+    """What autograd keeps for the backward pass, by iterations: the target picture of an exercise without its title."""
     figure = implicit_target()
     figure.axes[0].set_title("")
     figure.axes[0].legend(loc="upper left")
@@ -132,6 +140,7 @@ def memory() -> Figure:
 
 
 def way() -> Figure:
+    """The whole model on the scene of the demos."""
     return way_figure(scene()["image"][0], model().encoder(scene()["image"])[0], explain(scene()))
 
 
@@ -142,7 +151,7 @@ def one_scene() -> Figure:
 
 
 def two_scores() -> Figure:
-    """The scene for pencil and paper of notebook 05: four ways to give its pixels to slots, with both scores."""
+    """The scene for pencil and paper of notebook 05: the truth and four other ways to give its pixels to slots, with both scores."""
     ids = failures.paper_scene()
     ways = {"the truth": ids, "shattered background": failures.background_in_pieces(ids), "objects in halves": failures.objects_in_halves(ids),
             "objects in pairs": failures.objects_in_pairs(ids), "objects in one slot": failures.objects_in_one(ids)}
@@ -155,6 +164,7 @@ def two_scores() -> Figure:
 
 
 def rows(scenes: Sequence[Scenes], names: Sequence[str], words: Sequence[str]) -> Figure:
+    """A row for each scene (a batch of one), taken apart by the shipped model of that name."""
     return rows_figure([part["image"][0] for part in scenes], [explain(part, name) for part, name in zip(scenes, names)], words)
 
 
@@ -172,6 +182,7 @@ def failing() -> Figure:
 
 
 def counts() -> Figure:
+    """Scores of the shipped model on held-out scenes, by the number of slots."""
     found = [measure(model(), held_out(), k) for k in COUNTS]
     return slots_against_scores(COUNTS, {name: [row[name] for row in found] for name in ("fg_ari", "full_ari", "miou")}, objects=(2, 6))
 

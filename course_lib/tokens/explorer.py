@@ -58,7 +58,8 @@ class TokenExplorer(Explorer):
 
     def still(self, places: Sequence[tuple[int, int]] | None = None) -> Figure:
         """Small multiples: the tokens at `places` (row, column) of the scene that is shown now, with the other controls as they stand;
-        by default one in the middle of each of up to three objects and one on the background."""
+        by default one in the middle of each of up to three objects and one on the background. Raises `BadInput` for no place, and for
+        one outside the grid."""
         if places is None:
             *most, last = examples(self._under(self.scene.index))
             places = [*most[: MULTIPLES - 1], last]

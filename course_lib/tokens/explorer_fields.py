@@ -37,6 +37,7 @@ class CompressionExplorer(RateExplorer):
     Controls, scenes and questions: those of `RateExplorer`. compressors: {name: {rate: compressor}}, by default `field_compressors`;
     where a `BadInput` stands in place of one (its weights are missing, say), the words say it and the maps are empty.
     Colours: the first three principal components of the standardised tokens of the scene, one basis for both grids.
+    Errors: those of `RateExplorer`; and `still` raises the `BadInput` that stands in place of a compressor.
     """
 
     PICTURE = FieldsPicture
@@ -67,6 +68,7 @@ def field_compressors(clip: ClipTokens, training: Float[Tensor, "pictures height
     """The shipped compressors of fields and of whole grids, single tokens, and with training tokens the best linear code of fields.
 
     A rate whose weights are not there has the reason in place of the compressor. PCA: at rates whose fields have at most `LARGEST` values.
+    folder: of the weights.
     """
     grids = grids_of(clip)
     found = {"RF": {rate: _shipped(f"compress_rf_{rate}x", RFCompressor, folder) for rate in grids},

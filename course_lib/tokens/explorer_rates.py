@@ -79,7 +79,7 @@ class RateExplorer(Explorer):
         return kept.words()
 
     def still(self, names: Sequence[str] | None = None) -> Figure:
-        """Small multiples: these compressors (by default all) at the rate and scene of the sliders."""
+        """Small multiples: these compressors (by default all) at the rate and scene of the sliders; raises `BadInput` for an unknown name or none."""
         names = list(self.compressors) if names is None else list(names)
         if unknown := [name for name in names if name not in self.compressors]:
             raise BadInput(f"there is no compressor {unknown[0]!r}; there are {', '.join(self.compressors)}.")
@@ -152,7 +152,10 @@ def questions(scene: Sequence[Object]) -> dict[str, tuple[list[str], list[str]]]
 
 
 def default_compressors(clip: ClipTokens) -> dict[str, dict[int, Compressor]]:
-    """The shipped compressors and those that learn nothing, at all rates whose fields divide the grid of the CLIP."""
+    """The shipped compressors and those that learn nothing, at all rates whose fields divide the grid of the CLIP; that with a critic at 16.
+
+    Raises `BadInput` if weights are missing.
+    """
     grids = grids_of(clip)
     shipped = {"learned": {rate: find_weights(f"compress_{rate}x", LearnedCompressor) for rate in grids},
                "learned, critic": {START: find_weights(f"compress_{START}x_critic", LearnedCompressor)}}

@@ -30,7 +30,11 @@ def similarity(tokens: Float[Tensor, "height width dim"], place: tuple[int, int]
 def similarity_figure(image: Float[Tensor, "3 rows columns"], tokens: Mapping[str, Float[Tensor, "height width dim"]],
                       places: Sequence[tuple[int, int]], low: float = -1.0, save_path: Path | str | None = None) -> Figure:
     """For each place (row, column) a line of panels: the picture with the chosen token marked, and for each named grid of
-    tokens, say of several layers, the cosine of the chosen one with all, laid over the picture. Colours run from `low` to 1."""
+    tokens, say of several layers, the cosine of the chosen one with all, laid over the picture. Colours run from `low` to 1.
+
+    save_path: also write the figure there, with the errors of `style.saved`.
+    Raises `BadInput` for no place or no grid, and for a place outside a grid.
+    """
     if not places or not tokens:
         raise BadInput("choose at least one token of at least one grid.")
     figure = new_figure(2.4 * (1 + len(tokens)) + 0.9, 2.35 * len(places) + 0.2)
@@ -51,7 +55,10 @@ def similarity_figure(image: Float[Tensor, "3 rows columns"], tokens: Mapping[st
 def norm_figure(image: Float[Tensor, "3 rows columns"], tokens: Mapping[str, Float[Tensor, "height width dim"]],
                 save_path: Path | str | None = None) -> Figure:
     """The lengths of tokens: for each named grid a map over the picture, each with a scale of its own, and below it how often
-    each length occurs. Tokens of more than `OUTLIER` times the median length are framed and counted."""
+    each length occurs. Tokens of more than `OUTLIER` times the median length are framed and counted.
+
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` for no grid.
+    """
     if not tokens:
         raise BadInput("there are no tokens to measure.")
     figure = new_figure(3.1 * len(tokens) + 0.4, 5.0)
@@ -72,7 +79,10 @@ def norm_figure(image: Float[Tensor, "3 rows columns"], tokens: Mapping[str, Flo
 
 def zero_shot_figure(metrics: Mapping[str, float], names: Sequence[str], save_path: Path | str | None = None) -> Figure:
     """What `recipe_clip.measure` found: for each question the share of right answers on combinations seen in training and on
-    held-out ones, with a line where guessing would be."""
+    held-out ones, with a line where guessing would be.
+
+    names: of the questions. save_path: also write the figure there, with the errors of `style.saved`.
+    """
     figure = new_figure(8, 3.4)
     axes, places = figure.add_subplot(), np.arange(len(names))
     for k, (ending, colour, hatch) in enumerate(BARS):

@@ -1,4 +1,7 @@
-"""The pictures of contrast for notebook 10: batches, their matrices, a training, what a temperature allows, and what goes wrong. Numbers in, `Figure` out."""
+"""The pictures of contrast for notebook 10: batches, their matrices, a training, what a temperature allows, and what goes wrong.
+
+Numbers in, `Figure` out.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +28,10 @@ CHANGES_SHOWN = (("kind", "kind"), ("kind_held_out", "kind,\nheld out"), ("colou
 
 
 def captioned_figure(images: Float[Tensor, "many 3 rows columns"], texts: Sequence[str], width: int = 27) -> Figure:
-    """Pictures with their captions below, in rows of `COLUMNS`."""
+    """Pictures with their captions below, in rows of `COLUMNS`.
+
+    width: letters in a line. Raises `BadInput` for no picture, and for another number of captions.
+    """
     if not len(images) or len(images) != len(texts):
         raise BadInput(f"{len(images)} pictures need as many captions, at least one, and there are {len(texts)}.")
     rows, columns = math.ceil(len(images) / COLUMNS), min(len(images), COLUMNS)
@@ -43,7 +49,7 @@ def captioned_figure(images: Float[Tensor, "many 3 rows columns"], texts: Sequen
 def matrix_figure(matrices: Mapping[str, Float[Tensor, "pictures texts"]], low: float = -0.5) -> Figure:
     """Cosines of the pictures (rows) and captions (columns) of a batch, by name side by side; the pairs are on the diagonal.
 
-    Colours run from `low` to 1 in all of them. Below each: the mean on the diagonal, and off it.
+    Colours run from `low` to 1 in all of them. Below each: the mean on the diagonal, and off it. Raises `BadInput` for no matrix.
     """
     if not matrices:
         raise BadInput("there is no matrix to show.")
@@ -63,7 +69,10 @@ def matrix_figure(matrices: Mapping[str, Float[Tensor, "pictures texts"]], low: 
 
 def training_figure(epochs: Mapping[str, Sequence[float]], batch: int, chance: Mapping[str, float], steps: int = 1) -> Figure:
     """Left the loss of every epoch, with the line of who cannot tell a batch of so many pairs apart, ln batch; right the zero-shot
-    answers of every factor, with what chance gives named at the right. steps: in an epoch, for the axis."""
+    answers of every factor, with what chance gives named at the right. steps: in an epoch, for the axis.
+
+    epochs: `History.epochs`, "loss" and each of `FACTORS`; raises `BadInput` if one is missing.
+    """
     if lacking := [name for name in ("loss", *FACTORS) if name not in epochs]:
         raise BadInput(f"the history lacks {', '.join(lacking)}; train with held-out scenes.")
     figure = new_figure(10.5, 3.5)
@@ -84,7 +93,10 @@ def training_figure(epochs: Mapping[str, Sequence[float]], batch: int, chance: M
 
 
 def scale_figure(batch: int, reached: Mapping[str, tuple[float, float]], most: float = 100.0) -> Figure:
-    """The least loss that so many pairs can have, by the scale s; and where models are: (scale, loss) by name."""
+    """The least loss that so many pairs can have, by the scale s; and where models are: (scale, loss) by name.
+
+    Losses in nats. reached: the first four are drawn; most: the largest scale. Raises `BadInput` for fewer than two pairs.
+    """
     figure = new_figure(7.5, 3.6)
     axes = figure.add_subplot()
     scale = torch.logspace(-0.5, math.log10(most), 200)
@@ -100,7 +112,10 @@ def scale_figure(batch: int, reached: Mapping[str, tuple[float, float]], most: f
 
 def changes_figure(rows: Sequence[Mapping[str, float | str]], chance: Mapping[str, float]) -> Figure:
     """A line for each change of `failures_clip.CHANGES`, a mark for each seed, a panel for each measure of `CHANGES_SHOWN`; the dashed
-    line is the mean of the first change, the dotted one chance (½ for sentences with something exchanged)."""
+    line is the mean of the first change, the dotted one chance (½ for sentences with something exchanged).
+
+    rows: as `failures_clip.contrast_row` gives them. Raises `BadInput` for no row.
+    """
     if not rows:
         raise BadInput("there is no row to show.")
     changes = list(dict.fromkeys(row["change"] for row in rows))

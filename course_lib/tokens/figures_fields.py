@@ -34,7 +34,10 @@ class Index(NamedTuple):
 
 
 def index_figure(cases: Sequence[Index], save_path: Path | str | None = None) -> Figure:
-    """Full grids divided into fields, each with its number, and the place of each that was chosen as a dot."""
+    """Full grids divided into fields, each with its number, and the place of each that was chosen as a square.
+
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` for no case, and for grids that do not nest.
+    """
     if not cases:
         raise BadInput("name at least one pair of grids to draw.")
     figure = new_figure(3.5 * len(cases), 3.7)
@@ -58,6 +61,7 @@ def ceiling_figure(resultant: Float[Tensor, "*lead"], cosines: Mapping[str, Floa
     """A panel for each compressor: every field as a point, R against its mean cosine, and the line on which the two are equal.
 
     One token at all places cannot lie above the line. The title has the mean of the cosines and how many fields lie above.
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` for no compressor.
     """
     if not cosines:
         raise BadInput("name at least one compressor to draw.")
@@ -82,6 +86,7 @@ def training_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], shown: st
     """Left the share of variance that held-out fields lack, after each epoch of each run; right the bands of the run `shown`, fields per picture.
 
     runs: {name: measures per epoch of `recipe_rf.validation`}. floor: a share that is drawn as a line under the name `says`.
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` if there is no run `shown`.
     """
     if shown not in runs:
         raise BadInput(f"there is no run {shown!r} to show the bands of; there are {', '.join(runs)}.")
@@ -105,8 +110,9 @@ def training_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], shown: st
 
 def where_figure(images: Float[Tensor, "scenes 3 high wide"], objects: Float[Tensor, "scenes rows columns"], error: Float[Tensor, "scenes rows columns"],
                  all_objects: Float[Tensor, "*lead"], all_errors: Mapping[str, Float[Tensor, "*lead"]], save_path: Path | str | None = None) -> Figure:
-    """Some scenes: picture, share of each field that objects cover, and error of each field; right, over all fields, the mean error of those
-    that objects cover so far, relative to the mean of all, for each compressor of all_errors."""
+    """Some scenes: picture, share of each field that objects cover, 0 to 1, and error of each field, from 0 to the scene's largest; right,
+    over all fields, the mean error of those that objects cover not at all, to 10 %, 25 %, 50 % and more, relative to the mean of all, for each
+    compressor of all_errors. save_path: also write the figure there, with the errors of `style.saved`."""
     figure = new_figure(11.5, 1.75 * len(images) + 0.4)
     maps, chart = figure.subfigures(1, 2, width_ratios=[1.25, 1])
     for number, line in enumerate(maps.subplots(len(images), 3, squeeze=False)):
@@ -139,6 +145,8 @@ def dependence_figure(shares: Mapping[str, Float[Tensor, "_ _"]], frames: Mappin
     """Where the squared gradient of one compressed token lies, in shares on a logarithmic scale, a panel each; the assigned field framed.
 
     frames: (first row, first column, rows, columns) in places of the panel's own grid. notes: a line below each panel.
+    save_path: also write the figure there, with the errors of `style.saved`.
+    Raises `BadInput` for no panel, and for one that lacks a share, a frame or a note.
     """
     if not shares or not shares.keys() == frames.keys() == notes.keys():
         raise BadInput("every panel needs shares, a frame and a note, and there must be one.")

@@ -53,7 +53,8 @@ def grids_figure(image: Float[Tensor, "3 rows columns"], original: TokenGrid, ro
     """The picture above its tokens, and beside them rows of other grids, say what compressors expand to, each under its title.
 
     Colours: the first three principal components of the original tokens (`token_colours`), one basis for all. Tokens of one scale,
-    best standardised. rows: one or two, {title: grid}.
+    best standardised. rows: one or two, {title: grid}. save_path: also write the figure there, with the errors of `style.saved`.
+    Raises `BadInput` for another number of rows, and for an empty one.
     """
     if not 1 <= len(rows) <= 2 or not all(rows):
         raise BadInput(f"give one or two rows with at least one grid each, not {len(rows)}.")
@@ -73,7 +74,11 @@ def grids_figure(image: Float[Tensor, "3 rows columns"], original: TokenGrid, ro
 
 
 def bars_figure(panels: Sequence[Bars], width: float = 11.0, save_path: Path | str | None = None) -> Figure:
-    """Panels of horizontal bars side by side, one bar for each name, its number behind it; all panels have the same names in the same order."""
+    """Panels of horizontal bars side by side, one bar for each name, its number behind it; all panels have the same names in the same order.
+
+    width: of the figure, in inches. save_path: also write the figure there, with the errors of `style.saved`.
+    Raises `BadInput` for no panel or no name, and for panels with different names.
+    """
     if not panels or not panels[0].values or any(list(panel.values) != list(panels[0].values) for panel in panels):
         raise BadInput("every panel needs a value for each of the same names, and there must be one of each.")
     names = list(panels[0].values)
@@ -100,7 +105,9 @@ def line_critics_figure(real: Float[Tensor, "n 1"], fake: Float[Tensor, "m 1"], 
                         limits: tuple[float, float] = (-5.0, 5.0), save_path: Path | str | None = None) -> Figure:
     """Critics on a line, a column each: the two samples, the value c(x), and its slope c'(x) with the bounds ±1.
 
-    The values are moved so that they are 0 on average over the data. fake: a single value n times is drawn as a line.
+    The values are moved so that they are 0 on average over the data. A sample that is one value throughout is drawn as a line.
+    critics: {title: c}, c of (n, 1); limits: of x. save_path: also write the figure there, with the errors of `style.saved`.
+    Raises `BadInput` for no critic.
     """
     if not critics:
         raise BadInput("name at least one critic to draw.")
@@ -130,6 +137,7 @@ def games_figure(games: Mapping[str, Mapping[str, Sequence[float]]], line: float
     """Games on a line, a panel each: the true distance `w1` of generator and data after each epoch, and what the critic says, `wasserstein`.
 
     line: a distance that is drawn through all panels, under the name `says`.
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` for no game.
     """
     if not games:
         raise BadInput("name at least one game to draw.")
@@ -152,7 +160,10 @@ def games_figure(games: Mapping[str, Mapping[str, Sequence[float]]], line: float
 def opponents_figure(original: TokenGrid, pairs: Mapping[str, tuple[TokenGrid, TokenGrid]], notes: Mapping[str, str],
                      save_path: Path | str | None = None) -> Figure:
     """What the critic is shown, a column for each game: the real side above, the other below, as `token_colours` of the original; and a
-    note below each, say how often it tells the two apart."""
+    note below each, say how often it tells the two apart.
+
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` for no game, and for one without a note.
+    """
     if not pairs or pairs.keys() != notes.keys():
         raise BadInput("every game needs two grids and a note, and there must be one.")
     figure = new_figure(0.4 + 2.6 * len(pairs), 5.6)
@@ -170,7 +181,10 @@ def opponents_figure(original: TokenGrid, pairs: Mapping[str, tuple[TokenGrid, T
 
 
 def bugs_figure(bugs: Sequence[Bug], save_path: Path | str | None = None) -> Figure:
-    """The gallery: for each bug the measured number without it and with it, each pair on a scale of its own, and what it means."""
+    """The gallery: for each bug the measured number without it and with it, each pair on a scale of its own, and what it means.
+
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` for no bug.
+    """
     if not bugs:
         raise BadInput("a gallery needs at least one bug.")
     figure = new_figure(11.0, 1.02 * len(bugs) + 0.2)

@@ -36,9 +36,11 @@ WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}  
 
 
 def create_rf_heatmap(similarity: Float[Tensor, "rows columns"], title: str = "Cosine of each field", save_path: Path | str | None = None) -> Figure:
-    """The mean cosine of every field at its place: colour, number and letter of its band; above it how many fields each band has.
+    """The mean cosine of every field at its place: colour and, if at most 16 stand side by side, number and letter of its band; above it
+    how many fields each band has.
 
-    similarity: of one picture, or means over pictures. save_path: also write it there as PNG. Raises `BadInput` for NaN.
+    similarity: of one picture, or means over pictures. save_path: also write the figure there, with the errors of `style.saved`.
+    Raises `BadInput` for no field and for NaN.
     """
     _finite(similarity)
     rows, columns = similarity.shape
@@ -68,7 +70,8 @@ def visualize_rf_reconstruction(original: Float[Tensor, "field dim"], rebuilt: F
 
     In the last map a well rebuilt field looks like the map beside it. Rows that are all alike mean that one token stands at all places.
     shape: (rows, columns) of places in the field. number, output_grid: which field of how many, where a picture is given.
-    Raises `BadInput`: tokens that are not rows · columns; a picture without output_grid; NaN.
+    save_path: also write the figure there, with the errors of `style.saved`.
+    Raises `BadInput`: tokens that are not rows · columns; a picture without output_grid, or a number outside it; NaN.
     """
     if len(original) != shape[0] * shape[1] or original.shape != rebuilt.shape:
         raise BadInput(f"a field of {shape[0]} × {shape[1]} places has {shape[0] * shape[1]} tokens, not {len(original)} and {len(rebuilt)}.")
@@ -102,7 +105,10 @@ def visualize_rf_reconstruction(original: Float[Tensor, "field dim"], rebuilt: F
 
 def profile_figure(similarity: Float[Tensor, "pictures rows columns"], resultant: Float[Tensor, "pictures rows columns"] | None = None,
                    save_path: Path | str | None = None) -> Figure:
-    """Mean cosine of each row and each column of fields; shaded is where the middle half of the pictures lies; dashed R, if it is given."""
+    """Mean cosine of each row and each column of fields; shaded is where the middle half of the pictures lies; dashed R, if it is given.
+
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` for no field and for NaN.
+    """
     _finite(similarity)
     figure = new_figure(9, 3.6)
     panels = figure.subplots(1, 2, sharey=True)
@@ -122,7 +128,10 @@ def profile_figure(similarity: Float[Tensor, "pictures rows columns"], resultant
 
 def distribution_figure(similarity: Float[Tensor, "*lead"], resultant: Float[Tensor, "*lead"] | None = None,
                         save_path: Path | str | None = None) -> Figure:
-    """How often fields have which cosine, in the colours of their bands, with the share of each band; as an outline that of R, if given."""
+    """How often fields have which cosine, in the colours of their bands, with the share of each band; as an outline that of R, if given.
+
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` for no field and for NaN.
+    """
     values = similarity.detach().float().cpu().flatten()
     _finite(values)
     lowest = min(SCALE.vmin, float(values.min()), *([] if resultant is None else [float(resultant.min())]))
@@ -148,7 +157,10 @@ def distribution_figure(similarity: Float[Tensor, "*lead"], resultant: Float[Ten
 
 
 def ranked_fields(cosines: Float[Tensor, "rows columns"]) -> dict[str, int]:
-    """The numbers of the best, the median (of two the lower) and the worst field; of equal ones the first."""
+    """The numbers of the "best", the "median" (of two the lower) and the "worst" field, row by row; of equal ones the first counts as better.
+
+    Raises `BadInput` for no field and for NaN.
+    """
     _finite(cosines)
     order = cosines.flatten().sort(descending=True, stable=True).indices.tolist()
     return {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
@@ -161,7 +173,7 @@ def save_rf_pictures(folder: Path | str, epoch: int, rebuilt: Grid, tokens: Grid
         rf_heatmap_epoch_N.png        rf_best_epoch_N_idx_X.png, rf_median_…, rf_worst_…        X: the number of the field
 
     Those of the same epoch that were there before are replaced. picture: that first picture in [0, 1], to frame the field in it. Returns
-    the four paths.
+    the four paths. Raises `BadInput` for NaN, grids that do not nest, and a folder that cannot be written.
     """
     shape = field_size(tokens.shape[1:3], output_grid)
     cosines = field_cosine(rebuilt[:1].float(), tokens[:1].float(), output_grid)[0]

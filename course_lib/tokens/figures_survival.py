@@ -27,7 +27,10 @@ def compressor_looks(names: Sequence[str]) -> dict[str, dict[str, object]]:
 
 def survival_figure(rows: Sequence[Row], questions: Sequence[str], most: Mapping[str, float], save_path: Path | str | None = None) -> Figure:
     """For each question a column, above put back and below rebuilt: the rate against answers above those of CLS alone, a line for each
-    compressor. most: what all tokens have above CLS alone (dashed). Rows without a rate are left out: they are the line at 0."""
+    compressor. most: what all tokens have above CLS alone (dashed). Rows without a rate are left out: they are the line at 0.
+
+    save_path: also write the figure there, with the errors of `style.saved`. Raises `BadInput` for no row with a rate, and no question.
+    """
     some = [row for row in rows if row.rate is not None]
     if not some or not questions:
         raise BadInput("give at least one compressor with a rate, and one question.")
@@ -57,8 +60,12 @@ def survival_figure(rows: Sequence[Row], questions: Sequence[str], most: Mapping
 
 def adaptive_figure(fixed: Sequence[tuple[float, float]], adapted: Mapping[str, tuple[float, float]], by_objects: Mapping[int, float],
                     chosen: Float[Tensor, "height width"], image: Float[Tensor, "3 rows columns"], save_path: Path | str | None = None) -> Figure:
-    """Left (tokens, share lost) of fixed rates as a line and of adapted ones as marks; then the tokens of a picture by its number of
-    objects; right a picture and how many tokens stand for each of its regions."""
+    """Left (tokens, variance unexplained), both logarithmic, of fixed rates as a line and of adapted ones, six at most, as marks; then the tokens
+    of a picture by its number of objects; right a picture and how many tokens stand for each of its regions.
+
+    save_path: also write the figure there, with the errors of `style.saved`.
+    Raises `BadInput` for fewer than two fixed rates, and for nothing adapted or counted.
+    """
     if len(fixed) < 2 or not adapted or not by_objects:
         raise BadInput("give two fixed rates, something adapted, and tokens for at least one number of objects.")
     figure = new_figure(14.0, 3.9)
@@ -87,7 +94,11 @@ def adaptive_figure(fixed: Sequence[tuple[float, float]], adapted: Mapping[str, 
 
 
 def promises_figure(found: Mapping[str, Mapping[str, bool]], save_path: Path | str | None = None) -> Figure:
-    """A row for each compressor, a column for each promise: a tick where it is kept, a cross where not, and shaded."""
+    """A row for each compressor, a column for each promise: a tick on blue where it is kept, a cross where not.
+
+    save_path: also write the figure there, with the errors of `style.saved`.
+    Raises `BadInput` for nothing to show, and for a compressor with other promises.
+    """
     columns = list(next(iter(found.values()), {}))
     if not columns or any(list(row) != columns for row in found.values()):
         raise BadInput("every compressor needs an answer to each of the same promises, and there must be one of each.")

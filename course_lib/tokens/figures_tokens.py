@@ -45,7 +45,7 @@ def compression_figure(image: Float[Tensor, "3 rows columns"], cosines: Float[Te
                        compressed: TokenGrid, rebuilt: TokenGrid, save_path: Path | str | None = None) -> Figure:
     """Five panels: the picture as CLIP sees it; the cosine of rebuilt and original token at every place, colours from 0 to 1 for every
     picture, the mean in the title; and the three grids as `token_colours`. Tokens of one scale, best standardised, else a few large
-    channels are all that is seen."""
+    channels are all that is seen. save_path: also write the figure there, with the errors of `style.saved`."""
     width, height, side = 14.2, 3.3, 2.5  # inches. Places are set by hand: laying out takes longer than drawing, and folders are large
     figure = new_figure(width, height, layout="none")
 

@@ -23,7 +23,7 @@ def probe_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], chance: Ma
     """For each way to read tokens a panel: the share of right answers of a linear probe by layer, a line for each question.
 
     panels: {title: {question: one number for each layer from 0}}; chance: of every question, marked on the right; chosen: the
-    layer whose tokens are used, shaded.
+    layer whose tokens are used, shaded. Raises `BadInput` for no panel.
     """
     if not panels:
         raise BadInput("there is no probe to show.")
@@ -44,8 +44,11 @@ def probe_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], chance: Ma
 
 def movement_figure(images: Float[Tensor, "2 3 rows columns"], moved: Mapping[str, Float[Tensor, "height width"]],
                     changed: Bool[Tensor, "height width"], least: float = 1e-4) -> Figure:
-    """Two neighbours, and over the first one how far each token moved between them, by name side by side, on one logarithmic scale
-    of ‖x − x′‖² over the largest. Patches that changed are framed."""
+    """Two neighbours, and how far each token moved between them, by name side by side, on one logarithmic scale of ‖x − x′‖² over the
+    largest, from `least` to 1. Patches that changed are framed; below stands the share of the movement that lies elsewhere.
+
+    moved: ‖x − x′‖² of each token. Raises `BadInput` for none.
+    """
     if not moved:
         raise BadInput("there is no movement to show.")
     figure = new_figure(2.5 * (2 + len(moved)) + 0.9, 2.9)
@@ -67,7 +70,8 @@ def movement_figure(images: Float[Tensor, "2 3 rows columns"], moved: Mapping[st
 
 def thinning_figure(shares: Sequence[float], found: Mapping[str, Mapping[str, Sequence[float]]], chance: Mapping[str, float]) -> Figure:
     """A panel for each question: right answers by the share of tokens that goes on, a line for each layer behind which the others are
-    taken away. found: {layer: {question: one number for each share}}; the share 0, CLS only, stands apart at the left."""
+    taken away. found: {layer: {question: one number for each share}}, at most four layers; shares stand at equal distances, and 0 is called CLS only.
+    Raises `BadInput` for no layer."""
     if not found:
         raise BadInput("there is no layer to show.")
     questions = list(next(iter(found.values())))
@@ -85,7 +89,10 @@ def thinning_figure(shares: Sequence[float], found: Mapping[str, Mapping[str, Se
 
 
 def breakdown_figure(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], chance: Mapping[str, float]) -> Figure:
-    """Where it fails: for each group of scenes the share of right answers to every question with its 95 % interval, (value, low, high)."""
+    """Where it fails: for each group of scenes the share of right answers to every question with its 95 % interval, (value, low, high).
+
+    groups: {group: {question: …}}; chance: of every question, dotted. Raises `BadInput` for no group.
+    """
     if not groups:
         raise BadInput("there is no group to show.")
     questions, names = list(next(iter(groups.values()))), list(groups)

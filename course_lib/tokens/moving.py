@@ -79,6 +79,7 @@ class Neighbours:
 
     @property
     def measure(self) -> str:
+        """The name of what `cosine` holds."""
         return "centred cosine" if self.centred else "cosine"
 
     @property
@@ -133,6 +134,7 @@ class MapPanel:
         self.artists = [self.picture, *([self.heat] if heat else []), *self.rings, *self.frames]
 
     def set(self, image: Float[Tensor, "3 rows columns"], found: Neighbours) -> None:
+        """Show the token `found` and its nearest in `image`, RGB in [0, 1]."""
         picture = image.clamp(0, 1)
         self.picture.set_data(picture.mean(0).numpy() if self.heat else (255 * picture.permute(1, 2, 0)).round().byte().numpy())
         if self.heat:
@@ -162,6 +164,7 @@ class GroupPanel:
         self.artists = [self.dots, *self.means, *self.told]
 
     def set(self, found: Neighbours) -> None:
+        """Show the other tokens of `found`."""
         nearest = torch.zeros_like(found.under, dtype=torch.bool)
         nearest[tuple(found.nearest.T)] = True
         groups, means = found.groups, found.means
@@ -207,7 +210,10 @@ class TokenPicture:
 
 
 def tokens_figure(image: Float[Tensor, "3 rows columns"], tokens: Sequence[Neighbours], titles: Sequence[str]) -> Figure:
-    """Small multiples of the token explorer: a column for each of some tokens of one picture."""
+    """Small multiples of the token explorer: a column for each of some tokens of one picture.
+
+    titles: of the columns. Raises `BadInput` for no token.
+    """
     if not tokens:
         raise BadInput("choose at least one token.")
     figure = new_figure(1.3 + 2.55 * len(tokens), 7.5)

@@ -87,6 +87,7 @@ class AnswerTable:
                       for way, x in across.items() for name, y in down.items()}
 
     def set(self, answers: Mapping[str, Mapping[str, Answer]]) -> None:
+        """Show {way of `WAYS`: {question: answer}}."""
         for (way, name), text in self.cells.items():
             right, said = answers[way][name]
             sign, colour = LOOK[right]
@@ -133,7 +134,10 @@ class RatePicture:
 
 
 def kept_figure(image: Float[Tensor, "3 rows columns"], kept: Sequence[Kept]) -> Figure:
-    """Small multiples of the explorer: a column for each compressor, its cosines at every place, and below what it keeps in numbers."""
+    """Small multiples of the explorer: a column for each compressor, its cosines at every place, and below what it keeps in numbers.
+
+    Raises `BadInput` for no compressor.
+    """
     if not kept:
         raise BadInput("choose at least one compressor.")
     figure = new_figure(2.3 * (1 + len(kept)) + 0.9, 3.4)
@@ -165,4 +169,5 @@ def scale_of_cosines(heat: AxesImage, axes: Axes) -> None:
 
 
 def pixels_of(image: Float[Tensor, "3 rows columns"]) -> np.ndarray:
+    """A picture in [0, 1] as bytes (rows, columns, 3)."""
     return (255 * image.clamp(0, 1).movedim(0, 2)).round().byte().numpy()

@@ -134,7 +134,7 @@ def places() -> Figure:
 
 
 class WalkPicture:
-    """A scene with the token that walks, its cosines with all others, and these by what they lie on."""
+    """A scene with the token that walks, its cosines with all others, and these by what they lie on; `set` shows another place."""
 
     def __init__(self, grid: tuple[int, int]):
         self.figure = new_figure(11.5, 4.1)
@@ -148,6 +148,7 @@ class WalkPicture:
         beside.set_xlabel("centred cosine")
 
     def set(self, image: Tensor, found: Neighbours) -> None:
+        """Show the token `found` in `image`."""
         for panel in self.maps:
             panel.set(image, found)
         self.groups.set(found)

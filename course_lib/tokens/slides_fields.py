@@ -73,6 +73,7 @@ def learned(rate: int = 16) -> RFCompressor:
 
 @torch.no_grad()
 def rebuilt(compressor: Compressor, grids: Grid) -> Grid:
+    """What a compressor makes of grids, at their full size."""
     with one_thread():
         return compressor.expand(compressor(grids))
 
@@ -197,6 +198,7 @@ class HeatPicture:
         self.numbers: list[matplotlib.text.Text] = []
 
     def set(self, cosines: dict[str, Tensor]) -> str:
+        """Show the cosines of fields, (rows, columns) by name, and return their bands in words."""
         for number in self.numbers:
             number.remove()
         self.numbers, said = [], []

@@ -33,7 +33,10 @@ def critics() -> Figure:
 
 
 class GamePicture:
-    """What a generator makes beside the data, for each of two games, and the two distances; `set` shows another epoch."""
+    """What a generator makes beside the data, for each of two games, and the two distances; `set` shows another epoch.
+
+    games: {name: ({epoch: what is generated}, `History.epochs` with "w1" and "wasserstein")}.
+    """
 
     def __init__(self, data: Tensor, games: dict[str, tuple[dict[int, Tensor], dict[str, list[float]]]]):
         self.games, self.bins = games, np.linspace(-6, 20, 105)
@@ -49,6 +52,7 @@ class GamePicture:
         panels[0].legend(loc="upper right")
 
     def set(self, epoch: int) -> str:
+        """Show an epoch of `EPOCHS`, 0 the start, and return the distances in words."""
         said = []
         for (name, (made, told)), title, steps in zip(self.games.items(), self.titles, self.steps):
             counts, _ = np.histogram(made[epoch].flatten().numpy(), self.bins)
