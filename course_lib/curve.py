@@ -50,7 +50,7 @@ from course_lib.latents.rate_distortion import exact_threshold, rate_distortion_
 from course_lib.slots.autoencoder import SlotAutoencoder
 from course_lib.slots.loaders import create_datasets
 from course_lib.slots.metrics import foreground_ari
-from course_lib.slots.recipe import start_chance
+from course_lib.slots.scenes import start_chance
 from course_lib.tokens.captions import FACTORS
 from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.comparison import compressor_table

@@ -41,6 +41,11 @@ def part_of(module: str) -> str:
     return module.split(".")[0]
 
 
+def kind_of(module: str) -> str:
+    """What a file is by its name: tokens.figures_rf is one of the figures; so is what stands in it, slots.figures.bare."""
+    return f"{module}.".split(".")[1].split("_")[0]
+
+
 def under(module: str, allowed: tuple[str, ...]) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in allowed)
 
@@ -57,12 +62,11 @@ def forbidden(module: str, imported: set[str]) -> set[str]:
         wrong |= {name for name in others if not under(name, MAY.get(part, ()))}
         # `from course_lib.slots import scenes` names slots and slots.scenes: what it brings in is the latter
         wrong -= {name for name in others if any(more.startswith(f"{name}.") for more in others - wrong)}
-    inside = {name.split(".")[1] for name in imported if part_of(name) == part and "." in name} if part in PARTS else set()
-    never = {"figures": {"recipe", "family"}, "moving": {"recipe", "family"}, "explorer": {"recipe", "family"}}.get(room, set())
-    if room in MODELS:
-        never = {"figures", "moving", "explorer", "recipe", "exercises"}
-    wrong |= {f"{part}.{name}" for name in inside & never}
-    if room in ("figures", "moving", "explorer"):
+    shows, models = kind_of(module) in SHOW, room in MODELS or kind_of(module) in MODELS
+    never = {*SHOW, "recipe", "exercises"} if models else {"recipe", "family"} if shows else set()
+    if part in PARTS:
+        wrong |= {name for name in imported if part_of(name) in PARTS and "." in name and kind_of(name) in never}
+    if shows:
         wrong |= {name for name in imported if under(name, ("core.training",))}
     return wrong
 
@@ -86,7 +90,8 @@ def test_the_arrows_point_one_way(path):
     ("tokens.critic", {"slots", "slots.scenes", "slots.scenes.Shapes"}, False), ("tokens.critic", {"slots", "slots.attention"}, True),
     ("tokens.critic", {"latents.mixture", "latents.mixture.Mixture"}, False), ("tokens.critic", {"codes.svq"}, True),
     ("slots.figures", {"slots.recipe"}, True), ("slots.figures", {"slots.attention"}, False),
-    ("slots.figures", {"core.training"}, True),
+    ("slots.figures", {"core.training"}, True), ("tokens.figures_rf", {"tokens.recipe_rf"}, True), ("codes.explorer", {"slots.recipe"}, True),
+    ("codes.explorer_plane", {"core.training"}, True), ("tokens.critic_rf", {"tokens.figures_rf"}, True), ("tokens.slides", {"tokens.recipe"}, False),
     ("slots.attention", {"slots.figures"}, True), ("latents.explorer", {"latents.family"}, True),
     ("latents.explorer", {"latents.moving"}, False),
     ("curve", {"latents.mixture", "tokens.clip"}, False), ("latents.recipe", {"train"}, True), ("latents.recipe", {"curve"}, True),

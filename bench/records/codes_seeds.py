@@ -22,7 +22,7 @@ from course_lib.codes.svq import SVQ
 from course_lib.core.paths import DATA, write_json
 from course_lib.core.weights import load_weights, read_card
 from course_lib.slots.metrics import scene_metrics
-from course_lib.slots.recipe import start_chance
+from course_lib.slots.scenes import start_chance
 
 SEEDS, SHIPPED, MODELS = (0, 1, 2), 0, ("svq", "vqvae")
 OUT, RECORD = Path("outputs/codes"), DATA / "runs" / "codes_seeds.json"

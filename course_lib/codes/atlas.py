@@ -22,8 +22,7 @@ from course_lib.codes.svq import SVQ
 from course_lib.core.errors import BadInput
 from course_lib.slots.autoencoder import SlotAutoencoder
 from course_lib.slots.owners import owners
-from course_lib.slots.recipe import start_chance
-from course_lib.slots.scenes import COLOURS, SceneDataset, Scenes
+from course_lib.slots.scenes import COLOURS, SceneDataset, Scenes, start_chance
 
 AT_ONCE = 50  # scenes
 HELD = 0.5  # of an object's pixels, that its slot holds at least

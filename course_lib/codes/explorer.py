@@ -21,7 +21,7 @@ from course_lib.core.explorer import Explorer, choice, stops
 from course_lib.core.threads import one_thread
 from course_lib.core.weights import load_pretrained
 from course_lib.slots.loaders import HELD_OUT
-from course_lib.slots.recipe import start_chance
+from course_lib.slots.scenes import start_chance
 
 SCENES, COUNTED = 12, 2000  # held-out scenes on the slider; and those in which the codes' meanings are counted
 MEANINGS, SYNONYMS = 48, 6  # at most so many meanings on the slider, and codes with the same meaning

@@ -14,8 +14,7 @@ from course_lib.codes.svq import SVQ
 from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
 from course_lib.core.errors import BadInput
-from course_lib.slots.recipe import start_chance
-from course_lib.slots.scenes import SceneDataset
+from course_lib.slots.scenes import SceneDataset, start_chance
 
 ORDERS = ("canonical", "codes", "random", "none")
 AT_ONCE = 50  # pictures that are encoded or painted at the same time

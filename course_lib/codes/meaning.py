@@ -13,8 +13,7 @@ from course_lib.codes.svq import SVQ
 from course_lib.codes.world import RuleWorld
 from course_lib.core.errors import BadInput
 from course_lib.slots.owners import owners
-from course_lib.slots.recipe import start_chance
-from course_lib.slots.scenes import COLOURS
+from course_lib.slots.scenes import COLOURS, start_chance
 
 FACTORS = ("size", "colour", "kind", "row", "column")  # in the order in which they are said
 SIZES, ROWS, COLUMNS = ("small", "large"), ("upper", "middle", "lower"), ("left", "centre", "right")

@@ -23,8 +23,8 @@ from course_lib.core.weights import find_weights, round_to_half, save_weights
 from course_lib.slots.autoencoder import SlotAutoencoder
 from course_lib.slots.figures import visualize_slots
 from course_lib.slots.metrics import scene_metrics
-from course_lib.slots.recipe import PACE, SlotObjective, make_optimizers, mask_pictures, start_chance
-from course_lib.slots.scenes import Scenes
+from course_lib.slots.recipe import PACE, SlotObjective, make_optimizers, mask_pictures
+from course_lib.slots.scenes import Scenes, start_chance
 
 MODELS = {"svq": SVQ, "vqvae": PatchVQ}  # by experiment
 LR, BATCH, CLIP = 4e-4, 8, 1.0

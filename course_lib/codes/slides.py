@@ -36,8 +36,7 @@ from course_lib.core.paths import DATA
 from course_lib.core.projector import SCREEN, photograph, projected
 from course_lib.core.threads import one_thread
 from course_lib.core.weights import load_pretrained
-from course_lib.slots.recipe import start_chance
-from course_lib.slots.scenes import Scenes
+from course_lib.slots.scenes import Scenes, start_chance
 
 OBJECTS = 2000  # held-out scenes whose objects say what a code means
 NAMES = (*SAID, "place")

@@ -15,8 +15,7 @@ from course_lib.core.threads import one_thread
 from course_lib.core.weights import load_pretrained
 from course_lib.slots import loaders
 from course_lib.slots.figures_attention import lines_figure
-from course_lib.slots.recipe import start_chance
-from course_lib.slots.scenes import Scenes
+from course_lib.slots.scenes import Scenes, start_chance
 
 ASIDE, WIDE = torch.tensor([2.5, 0.0]), 5.2  # the data of notebook 06's gallery lie beside the start of the codes
 STEPS = (0, 1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 150)

@@ -28,7 +28,7 @@ from course_lib.slots.figures import segmentation_picture, visualize_slots
 from course_lib.slots.loaders import create_datasets
 from course_lib.slots.losses import sharing, squared_error, usage
 from course_lib.slots.metrics import scene_metrics, slot_consistency
-from course_lib.slots.scenes import SceneDataset, Scenes
+from course_lib.slots.scenes import SceneDataset, Scenes, start_chance
 
 LR, BATCH, CLIP = 4e-4, 32, 0.1  # lr and batch as in the seed; the paper warms up for 10,000 of 500,000 steps
 PACE = {"decoder": 5.0, "encoder": 2.5, "attention": 1.25, "start": 1.25}  # times lr: what paints may learn faster than what looks

@@ -202,6 +202,12 @@ class MultiDSprites(SceneDataset):
         return hsv_to_rgb(np.stack([unit[:, 0], 0.3 + 0.7 * unit[:, 1], 0.1 + 0.35 * unit[:, 2]], -1))
 
 
+def start_chance(scenes: Scenes, seed: int = 0) -> list[torch.Generator]:
+    """A generator for each scene that follows from its number and the seed alone: however many processes share a batch, a
+    scene's slots start alike. Training takes its step as the seed, so a scene shown again starts anew."""
+    return [torch.Generator().manual_seed(number + seed) for number in scenes["number"].tolist()]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Write a sample sheet: 8 scenes of each data set, and below them the objects' numbers as shades."""
     parser = argparse.ArgumentParser(prog="python -m course_lib.slots.scenes", description=main.__doc__)
@@ -218,9 +224,3 @@ def main(arguments: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     main()
-
-
-def start_chance(scenes: Scenes, seed: int = 0) -> list[torch.Generator]:
-    """A generator for each scene that follows from its number and the seed alone: however many processes share a batch, a
-    scene's slots start alike. Training takes its step as the seed, so a scene shown again starts anew."""
-    return [torch.Generator().manual_seed(number + seed) for number in scenes["number"].tolist()]

@@ -23,8 +23,8 @@ from course_lib.slots.exercises import ORDER, implicit_target
 from course_lib.slots.loaders import create_datasets
 from course_lib.slots.metrics import scene_metrics, segmentation
 from course_lib.slots.readout import linear_readout, owned
-from course_lib.slots.recipe import measure, start_chance
-from course_lib.slots.scenes import COLOURS, Scenes, Shapes
+from course_lib.slots.recipe import measure
+from course_lib.slots.scenes import COLOURS, Scenes, Shapes, start_chance
 from course_lib.slots.ties import part, pulled_step, tie_growth, tied_start
 
 COUNTS = tuple(range(2, 11))  # stops of the slot-count demo

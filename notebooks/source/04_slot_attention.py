@@ -177,7 +177,7 @@ claim("slots.closest_pair_without", torch.pdist(by_inputs).min(), below=0.5)
 # %%
 from course_lib.core.weights import load_pretrained
 from course_lib.slots.loaders import create_datasets
-from course_lib.slots.recipe import start_chance
+from course_lib.slots.scenes import start_chance
 
 torch.set_grad_enabled(False)  # until section 8 we only look
 model = load_pretrained("slots_shapes")

@@ -247,7 +247,8 @@ claim("slots.live_mse", history.epochs["mse"][-1], below=0.03)
 
 # %%
 from course_lib.core.weights import load_pretrained
-from course_lib.slots.recipe import measure, measure_consistency, start_chance
+from course_lib.slots.recipe import measure, measure_consistency
+from course_lib.slots.scenes import start_chance
 
 model = load_pretrained("slots_shapes", expect=SlotAutoencoder)
 with torch.no_grad():

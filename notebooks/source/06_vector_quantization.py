@@ -547,7 +547,7 @@ claim("codes.formula_difference", max(float(d.detach().abs().max()) for d in dif
 from course_lib.codes.figures_plane import bits_figure
 from course_lib.core.weights import load_pretrained
 from course_lib.slots.loaders import create_datasets
-from course_lib.slots.recipe import start_chance
+from course_lib.slots.scenes import start_chance
 
 torch.set_grad_enabled(False)  # from here on we only look
 model = load_pretrained("slots_shapes")

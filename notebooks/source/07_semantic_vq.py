@@ -97,7 +97,7 @@ for when, epochs in live.items():
 # %%
 from course_lib.codes.figures_codes import codes_figure
 from course_lib.core.weights import load_pretrained
-from course_lib.slots.recipe import start_chance
+from course_lib.slots.scenes import start_chance
 
 model = load_pretrained("svq_rules", expect=SVQ)
 with torch.no_grad():

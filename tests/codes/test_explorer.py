@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 
 import numpy as np
 import pytest
@@ -192,7 +193,9 @@ def test_bad_dictionaries_get_one_sentence(model, dictionary):
 def test_a_model_that_learned_nothing_is_shown_too(dictionary):
     explorer = CodeExplorer(model_like(), dictionary, WORLD)
     explorer.code.value = 2
-    assert "is replaced by code" in explorer.words.value or "Nothing is changed" in explorer.words.value
+    code = int(explorer.codes[0, explorer.slot.index, explorer.codebook.index])
+    assert re.search(rf"code {code}, .*(is replaced by code \d+|Nothing is changed)", explorer.words.value)
+    assert np.asarray(explorer._picture.edited.get_array()).std() > 0  # something is painted
 
 
 def test_an_error_is_shown_and_raised(explorer, monkeypatch):

@@ -11,7 +11,7 @@ from course_lib.codes.svq import SVQ
 from course_lib.codes.vqvae import PatchVQ
 from course_lib.codes.world import RuleWorld
 from course_lib.core.errors import BadInput
-from course_lib.slots.recipe import start_chance
+from course_lib.slots.scenes import start_chance
 
 WORLD = RuleWorld(32, samples=60)
 

@@ -16,8 +16,7 @@ from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_pretrained, load_weights, read_card
 from course_lib.slots.loaders import create_datasets
 from course_lib.slots.losses import sharing, usage
-from course_lib.slots.recipe import start_chance
-from course_lib.slots.scenes import Shapes
+from course_lib.slots.scenes import Shapes, start_chance
 
 SMALL = {"svq": {"num_slots": 4, "slot_dim": 8, "codebooks": 2, "codes": 6, "channels": 4, "hidden_dim": 8, "decoder_dim": 8},
          "vqvae": {"slot_dim": 8, "codes": 6, "channels": 4, "decoder_dim": 8}}

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import hydra
 import pytest
+import torch
 from PIL import Image
 
 from course_lib import train
 from course_lib.core.weights import load_weights, read_card
 from course_lib.latents.family import BETAS
+from course_lib.latents.metrics import even_data, rate_and_distortion
+from course_lib.latents.mixture import Mixture
 from course_lib.latents.models import VAE, Autoencoder, Decoder, VAEFamily
+from course_lib.latents.recipe import measure
 
 STEMS = {"nid_decoder": Decoder, "autoencoder": Autoencoder, "vae_beta1.0": VAE, "vae_beta10.0": VAE}
 QUICK = ["epochs=2", "tracker=none", "progress=false", "out=o", "data.samples=100"]
@@ -44,10 +48,10 @@ def test_latents_writes_the_eight_files_of_the_seed(command, tmp_path):
     endings = ("_model.safetensors", "_model.json", "_visualization.png")
     assert files(tmp_path / "o") == {stem + ending for stem in STEMS for ending in endings}
     for stem, cls in STEMS.items():
-        load_weights(tmp_path / "o" / f"{stem}_model", expect=cls)
+        model = load_weights(tmp_path / "o" / f"{stem}_model", expect=cls)
         card = read_card(tmp_path / "o" / f"{stem}_model")
         assert card["experiment"] == "latents" and card["config"]["epochs"] == 2 and card["seconds"] > 0
-        assert card["metrics"]["generation_w1"] > 0
+        assert card["metrics"] == pytest.approx(measure(model, Mixture()), rel=1e-5)
         with Image.open(tmp_path / "o" / f"{stem}_visualization.png") as picture:
             picture.load()
             assert picture.width >= 1000 and len(picture.convert("L").getcolors(256)) > 50  # something is drawn
@@ -79,6 +83,20 @@ def test_the_family(command, tmp_path):
     assert family.betas == [0.5, 2.0]
     metrics = json.loads((tmp_path / "o/latents_family.json").read_text())["metrics"]
     assert {name: len(values) for name, values in metrics.items()} == {"rate_nats": 2, "distortion": 2, "generation_w1": 2}
+    for name, values in zip(("rate_nats", "distortion"), rate_and_distortion(family, Mixture())):
+        assert metrics[name] == pytest.approx(values.tolist(), rel=1e-5)
+
+
+def test_measure_knows_a_decoder_that_says_the_mean_and_one_that_copies():
+    mixture = Mixture()
+    constant = Decoder()
+    with torch.no_grad():
+        for parameter in constant.parameters():
+            parameter.zero_()
+        list(constant.parameters())[-1].fill_(mixture.mean)  # only the last bias speaks
+    found = measure(constant, mixture)
+    assert found["output_mean"] == pytest.approx(mixture.mean, abs=1e-6) and found["output_std"] == pytest.approx(0, abs=1e-6)
+    assert found["generation_w1"] == pytest.approx(float((even_data(mixture, 20_000) - mixture.mean).abs().mean()), abs=0.01)
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

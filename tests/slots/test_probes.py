@@ -1,6 +1,7 @@
 """The probes of notebook 04 count, keep and measure what they say, and its pictures draw."""
 
 import inspect
+import re
 import warnings
 
 import numpy as np
@@ -104,7 +105,8 @@ def test_a_picture_has_names_fits_its_frame_and_leaves_chance_alone(name):
         figure.canvas.draw()
     assert isinstance(figure, Figure) and np.asarray(figure.canvas.buffer_rgba())[..., :3].std() > 5
     for axes in figure.axes:
-        assert axes.get_xlabel() or [label.get_text() for label in axes.get_xticklabels()]
+        for name, ticks in ((axes.get_xlabel(), axes.get_xticklabels()), (axes.get_ylabel(), axes.get_yticklabels())):
+            assert name or not ticks or any(re.search(r"[^\W\d_]", tick.get_text()) for tick in ticks)  # words at the ticks, not numbers
         for text in (axes.xaxis.label, axes.yaxis.label, axes.title, axes._left_title, *axes.texts):
             box = text.get_window_extent()
             assert not text.get_text() or figure.bbox.padded(1).count_contains([box.p0, box.p1]) == 2, text.get_text()

@@ -23,9 +23,9 @@ from course_lib.slots.autoencoder import SlotAutoencoder, SlotOutput
 from course_lib.slots.figures import RGB
 from course_lib.slots.loaders import create_datasets
 from course_lib.slots.losses import sharing, squared_error, usage
-from course_lib.slots.recipe import (SlotObjective, Watch, make_optimizers, measure, measure_consistency, start_chance,
-                                     train_slots, verdict, warm_up_and_decay)
-from course_lib.slots.scenes import Shapes
+from course_lib.slots.recipe import (SlotObjective, Watch, make_optimizers, measure, measure_consistency, train_slots,
+                                     verdict, warm_up_and_decay)
+from course_lib.slots.scenes import Shapes, start_chance
 
 SMALL = {"num_slots": 4, "slot_dim": 16, "hidden_dim": 16, "channels": 8, "decoder_dim": 16}
 MODEL = [f"model.{key}={value}" for key, value in SMALL.items()]

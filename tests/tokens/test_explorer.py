@@ -185,8 +185,9 @@ def test_the_clip_random_numbers_and_threads_are_left_alone(clip):
     assert clip.layer == 2 and all(torch.equal(value, weights[name]) for name, value in clip.state_dict().items())
     assert torch.equal(before, torch.get_rng_state()) and torch.get_num_threads() == threads
     learning = ClipTokens(clip.clip, clip.tokenizer, clip.processor, freeze=False)
-    TokenExplorer(learning).layer.value = 1
-    assert learning.training and not any(value.requires_grad for value in explorer._encoded.values())
+    learner = TokenExplorer(learning)
+    learner.layer.value = 1
+    assert learning.training and learner._encoded and not any(value.requires_grad for value in learner._encoded.values())
 
 
 def test_what_lies_under_a_token_is_what_most_of_its_pixels_show():

@@ -87,15 +87,13 @@ def test_without_contrast_the_loss_is_perfect_and_everything_is_alike():
     assert history.epochs["found"][-1] < 0.3  # 1 of 16 by chance
 
 
-def test_training_follows_the_seed_and_leaves_random_numbers_alone():
-    before = torch.get_rng_state()
+def test_training_follows_the_seed_alone():
     first, _ = train_small(epochs=1, steps=2, pairs=2, seed=3)
     torch.manual_seed(77)
     second, _ = train_small(epochs=1, steps=2, pairs=2, seed=3)
     other, _ = train_small(epochs=1, steps=2, pairs=2, seed=4)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
     assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters()))
-    torch.set_rng_state(before)
 
 
 def test_held_out_scenes_and_a_watcher():
