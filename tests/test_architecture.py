@@ -11,6 +11,7 @@ LIBRARY = ROOT / "course_lib"
 PARTS = ("latents", "slots", "codes", "tokens")
 MAY = {"codes": ("slots",), "tokens": ("slots.scenes", "latents.mixture")}  # what a part may use of another
 MODELS = {"models", "attention", "autoencoder", "quantizer", "svq", "decoder", "prior", "clip", "compressor", "critic", "baselines"}
+SHOW = ("figures", "moving", "explorer")  # they get what they show
 FILES = sorted(LIBRARY.rglob("*.py"))
 
 

@@ -1,16 +1,20 @@
 """A real sweep of tiny members, one of which fails."""
 
 import csv
+import math
 from pathlib import Path
 
 import hydra
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from course_lib import train
 from course_lib.codes import ablations
 from course_lib.codes.ablations import CHANGES, COLUMNS, changed, gather
 from course_lib.codes.figures_ablations import ablation_figure
+from course_lib.codes.prior import Prior
+from course_lib.codes.world import RuleWorld
 from course_lib.core.errors import BadInput
 
 TINY = ["experiment=svq_ablation", "epochs=1", "batch_size=8", "dataset.resolution=32", "dataset.samples=16", "dataset.held_out=4",
@@ -22,6 +26,8 @@ TINY = ["experiment=svq_ablation", "epochs=1", "batch_size=8", "dataset.resoluti
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     monkeypatch.setattr(ablations, "SCORED", 6)
+    monkeypatch.setattr(ablations, "generated", lambda model, prior, n, *_, size, **__: (  # the prior tells lawful scenes, the other one nothing
+        RuleWorld(size).batch(range(n))["image"] if isinstance(prior, Prior) else torch.full((n, 3, size, size), 0.5)))
 
 
 def table(folder: Path) -> list[dict]:
@@ -35,7 +41,8 @@ def test_a_sweep_writes_a_row_for_each_member_and_names_the_one_that_fails(comma
     rows = table(tmp_path / "o")
     assert [(row["change"], row["seed"]) for row in rows] == [
         (change, seed) for change in ("as_it_is", "2_codebooks", "nonsense") for seed in "01"]
-    assert all(row[name] for row in rows[:4] for name in COLUMNS[2:-1]) and not any(row["failed"] for row in rows[:4])
+    assert all(math.isfinite(float(row[name])) for row in rows[:4] for name in COLUMNS[2:-1]) and not any(row["failed"] for row in rows[:4])
+    assert all((float(row["right"]), float(row["right_independent"])) == (1, 0) for row in rows[:4])
     assert all("not 'nonsense'" in row["failed"] and not row["mse"] for row in rows[4:])
     assert (tmp_path / "o/ablations.png").stat().st_size > 5000
 

@@ -102,12 +102,14 @@ def test_learning_positions_choices_and_temperatures():
     assert lines["different scenes"] == [1.0, 0.9] and lines["right, with its interval"] == [0.6, 0.6] and "copies of training scenes" not in lines
 
 
-@pytest.mark.parametrize("draw", [
-    lambda: figures.accuracy_figure({}), lambda: figures.nll_figure({}, 1.0), lambda: figures.temperature_figure({}), lambda: figures.gallery_figure([]),
-    lambda: figures.learning_figure({"loss": [1.0]}, {}), lambda: figures.positions_figure(torch.ones(2, 2), ["p"]),
-    lambda: figures.choices_figure(torch.ones(2, 2), ["x"], [[], []], ["r", "s"])])
-def test_bad_input(draw):
-    with pytest.raises(BadInput):
+@pytest.mark.parametrize(("draw", "words"), [
+    (lambda: figures.accuracy_figure({}), "there is nothing to compare"), (lambda: figures.nll_figure({}, 1.0), "there is nothing to compare"),
+    (lambda: figures.temperature_figure({}), "there is no temperature to show"),
+    (lambda: figures.gallery_figure([]), "a gallery needs at least one row"), (lambda: figures.learning_figure({"loss": [1.0]}, {}), "this one has loss"),
+    (lambda: figures.positions_figure(torch.ones(2, 2), ["p"]), "2 × 2 positions need 2 names"),
+    (lambda: figures.choices_figure(torch.ones(2, 2), ["x"], [[], []], ["r", "s"]), "2 × 2 probabilities need 2 options, 2 names of rows")])
+def test_bad_input(draw, words):
+    with pytest.raises(BadInput, match=words):
         draw()
 
 

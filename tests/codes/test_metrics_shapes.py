@@ -34,13 +34,13 @@ def test_a_decoder_may_be_a_little_wrong():
     assert readable(avg_pool2d(images, 3, 1, 1), WORLD).float().mean() > 0.75
 
 
-@pytest.mark.parametrize("spoilt", [
-    lambda images: (images + images.flip(0)) / 2,  # two scenes at once
-    lambda images: torch.cat([images[:, :, :32], images.flip(0)[:, :, 32:]], 2),  # the halves of two scenes
-    lambda images: images.roll(1, 1),  # other colours, not in the list
-    lambda images: images[:, :, :1, :1].expand_as(images)], ids=["mixed", "halves", "colours", "empty"])
-def test_what_is_no_scene_is_refused(spoilt):
-    assert readable(spoilt(SCENES["image"]), WORLD).float().mean() < 0.5
+@pytest.mark.parametrize(("spoilt", "most"), [
+    (lambda images: (images + images.flip(0)) / 2, 0.5),  # two scenes at once
+    (lambda images: torch.cat([images[:, :, :32], images.flip(0)[:, :, 32:]], 2), 0.5),  # halves, and some objects lie in one half
+    (lambda images: images.roll(1, 1), 0.5),  # other colours, of which some are in the list too
+    (lambda images: images[:, :, :1, :1].expand_as(images), 0)], ids=["mixed", "halves", "colours", "empty"])
+def test_what_is_no_scene_is_refused(spoilt, most):
+    assert readable(spoilt(SCENES["image"]), WORLD).float().mean() <= most
 
 
 def test_more_objects_than_the_world_has_are_no_scene():

@@ -1,6 +1,7 @@
 """Training of codes by the real command: its loss, its files, what a kill cannot change."""
 
 import inspect
+import math
 
 import hydra
 import pytest
@@ -16,6 +17,7 @@ from course_lib.core.errors import BadInput
 from course_lib.core.weights import load_pretrained, load_weights, read_card
 from course_lib.slots.loaders import create_datasets
 from course_lib.slots.losses import sharing, usage
+from course_lib.slots.metrics import foreground_ari
 from course_lib.slots.scenes import Shapes, start_chance
 
 SMALL = {"svq": {"num_slots": 4, "slot_dim": 8, "codebooks": 2, "codes": 6, "channels": 4, "hidden_dim": 8, "decoder_dim": 8},
@@ -100,6 +102,20 @@ def test_other_worlds(world, slots, command, tmp_path):
     card, model = read_card(tmp_path / f"o/svq_{world}"), load_weights(tmp_path / f"o/svq_{world}")
     _, held_out = create_datasets(world, 32)
     assert model.num_slots == slots and card["metrics"] == pytest.approx(measure(model, held_out.batch(range(8))), abs=1e-6)
+
+
+def test_measures_are_those_of_all_scenes_at_once():
+    torch.manual_seed(0)
+    scenes, model = RuleWorld(32).batch(range(7)), SVQ(num_slots=4, slot_dim=8, codebooks=2, codes=6, channels=4, hidden_dim=8, decoder_dim=8)
+    model(scenes["image"])
+    model.eval()
+    with torch.no_grad():
+        out, found = model(scenes["image"], chance=start_chance(scenes)), measure(model, scenes, size=3)
+    assert found["mse"] == pytest.approx(float((out.reconstruction - scenes["image"]).square().mean()), rel=1e-5)
+    for name, masks in (("fg_ari", out.masks), ("attention_fg_ari", out.encoded.attention[:, -1])):
+        assert found[name] == pytest.approx(float(foreground_ari(scenes["ids"], masks).nanmean()), abs=1e-6)
+    one_by_one = [(row.bincount(minlength=6) / row.numel()).clamp(min=1e-12) for row in out.encoded.codes.indices.flatten(0, 1).T]
+    assert found["perplexity"] == pytest.approx(sum(math.exp(float(-(p * p.log()).sum())) for p in one_by_one) / 2, rel=1e-4)
 
 
 def test_a_world_that_is_not_there(command):

@@ -43,7 +43,9 @@ def test_the_configuration_has_the_defaults_of_the_prior():
 
 
 @pytest.mark.parametrize("order", ["canonical", "random"])
-def test_from_the_command_line(order, weights, command, tmp_path):
+def test_from_the_command_line(order, weights, command, monkeypatch, tmp_path):
+    monkeypatch.setattr(recipe_prior, "generated", lambda model, prior, n, *_, size, **__: (  # the prior tells lawful scenes, the other one nothing
+        RuleWorld(size).batch(range(n))["image"] if isinstance(prior, Prior) else torch.full((n, 3, size, size), 0.5)))
     assert command(*QUICK, f"weights={weights}", f"order={order}") == (0, "")
     out = tmp_path / "o"
     assert {file.name for file in out.iterdir()} == {f"svq_prior_rules.{end}" for end in ("safetensors", "json", "png")} | {"logs", "checkpoints"}
@@ -51,7 +53,11 @@ def test_from_the_command_line(order, weights, command, tmp_path):
     world = RuleWorld(32)
     fresh = encode_scenes(model, RuleWorld(32, seed=2**40), 6, order)
     assert card["metrics"]["nll"] == pytest.approx(measure_nll(prior, fresh)["nll"], abs=1e-4)
-    assert card["metrics"]["entropy"] == world.entropy and 0 <= card["metrics"]["low"] <= card["metrics"]["right"] <= card["metrics"]["high"]
+    seen = encode_scenes(model, world, 16, order)
+    assert card["metrics"]["nll_independent"] == pytest.approx(measure_nll(counted(seen, prior), fresh)["nll"], abs=1e-4)
+    assert card["metrics"]["nll_of_training"] == pytest.approx(measure_nll(prior, seen[:6])["nll"], abs=1e-4)
+    assert [card["metrics"][name] for name in ("entropy", "right", "high", "right_independent", "low_independent")] == [world.entropy, 1, 1, 0, 0]
+    assert 0.4 < card["metrics"]["low"] < 1  # of four pictures
     assert {len(values) for values in card["epochs"].values()} == {3}
 
 

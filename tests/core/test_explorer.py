@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
+from traitlets import TraitError
 
 from course_lib.core import explorer as module
 from course_lib.core.explorer import BUSY, MOMENT, Explorer, choice, stops
@@ -120,7 +121,7 @@ def test_stops():
     slider = stops([0.01, 1.0, 20.0], "β", 1.0)
     assert [label for label, _ in slider.options] == ["0.01", "1", "20"] and slider.value == 1.0
     assert stops([3.0, 4.0], "n").value == 3.0
-    with pytest.raises(Exception):
+    with pytest.raises(TraitError):
         slider.value = 2.0  # not a stop
 
 

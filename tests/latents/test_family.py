@@ -1,6 +1,5 @@
 """A family trained at once is what training one by one gives, by an independent textbook implementation."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -27,26 +26,16 @@ def by_the_book(beta: float, seed: int, steps: int, lr: float = 3e-3, anneal: bo
 @pytest.mark.parametrize(("anneal", "steps"), [(True, 200), (False, 50)])
 def test_the_losses_are_those_of_training_one_by_one(anneal, steps):
     """At a constant rate round-off grows from 5e-7 to 2e-3 within 200 steps on some processors: enough to tip one ReLU.
-    With a falling rate it stays where it is."""
-    betas, seeds = (0.05, 1.0, 10.0), (0, 7)
-    _, losses = train_family(X, betas, seeds, steps=steps, anneal=anneal, progress=False)
+    With a falling rate it stays where it is, and so does what comes out."""
+    mixture, betas, seeds = Mixture(), (0.05, 1.0, 10.0), (0, 7)
+    family, losses = train_family(X, betas, seeds, steps=steps, anneal=anneal, progress=False)
     assert losses.shape == (steps, 6)
     for s, seed in enumerate(seeds):
         for b, beta in enumerate(betas):
-            _, alone = by_the_book(beta, seed, steps, anneal=anneal)
+            vae, alone = by_the_book(beta, seed, steps, anneal=anneal)
             assert float((losses[:, 3 * s + b] - torch.tensor(alone)).abs().max()) < 1e-5
-
-
-def test_the_end_is_that_of_training_one_by_one():
-    """Round-off grows with the steps, so ends are compared with the spread over seeds."""
-    mixture, betas, seeds, steps = Mixture(), (0.5, 10.0), (0, 1, 2), 1200
-    family, _ = train_family(X, betas, seeds, steps=steps, progress=False)
-    ends = np.array([value.reshape(3, 2).numpy() for value in rate_and_distortion(family, mixture)])  # (rate or D, seed, beta)
-    for b, beta in enumerate(betas):
-        vae, _ = by_the_book(beta, 0, steps)
-        for kind, alone in enumerate(rate_and_distortion(vae, mixture)):
-            spread = np.ptp(ends[kind, :, b])
-            assert abs(float(alone) - ends[kind, 0, b]) <= max(spread, 1e-4)
+            for mine, its in zip(rate_and_distortion(family.at(beta, seed), mixture), rate_and_distortion(vae, mixture)):
+                assert float(mine) == pytest.approx(float(its), abs=1e-3)
 
 
 def test_several_seeds_in_one_family_equal_one_seed_at_a_time():

@@ -7,9 +7,13 @@ from torch.nn.functional import normalize
 from course_lib.core.errors import BadInput
 from course_lib.tokens import failures_clip
 from course_lib.tokens.captions import COLOUR_NAMES, FACTORS, HELD_OUT, KINDS, CaptionedScenes, describe, objects
+from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.failures_clip import CHANGES, Change, Exchanging, contrast_row, no_contrast, no_temperature, one_sided, train_small
+from course_lib.tokens.loaders import HELD_OUT as UNSEEN
 from course_lib.tokens.losses_clip import contrastive_loss
+from course_lib.tokens.probe import exchange
 from course_lib.tokens.small_clip import SmallClip
+from course_lib.tokens.zero_shot import ZeroShot, embedded
 
 TINY = {"resolution": 32, "patch": 8, "dim": 16, "layers": 1, "heads": 2, "text_dim": 16, "text_layers": 1, "text_heads": 2, "projection": 8}
 
@@ -104,9 +108,16 @@ def test_held_out_scenes_and_a_watcher():
 
 
 def test_a_row_says_what_became_of_it():
-    row = contrast_row("no_temperature", 1, epochs=1, steps=2, pairs=2, scored=12, model=tiny())
+    model = tiny()
+    row = contrast_row("no_temperature", 1, epochs=1, steps=2, pairs=2, scored=12, model=model)
     assert (row["change"], row["seed"]) == ("no_temperature", 1)
     assert {*FACTORS, "kind_held_out", *(f"exchange_{name}" for name in FACTORS), "alike", "loss", "found", "scale", "seconds"} == row.keys() - {"change", "seed"}
-    assert all(0 <= row[name] <= 1 for name in (*FACTORS, "exchange_kind", "found")) and -1 <= row["alike"] <= 1
+    clip = ClipTokens.of(model)
+    scenes, new = (CaptionedScenes(model.resolution, samples=12, seed=UNSEEN, combinations=some).batch(range(12)) for some in ("seen", "held_out"))
+    images = embedded(clip, scenes["image"])
+    assert row["alike"] == pytest.approx(float((images @ images.mT)[~torch.eye(12, dtype=torch.bool)].mean()), abs=1e-5)
+    assert {name: row[name] for name in FACTORS} == ZeroShot.about(scenes, clip, FACTORS).accuracy(images)
+    assert row["kind_held_out"] == ZeroShot.about(new, clip, ["kind"]).accuracy(embedded(clip, new["image"]))["kind"]
+    assert row["exchange_colour"] == pytest.approx(float(exchange(clip, scenes, "colour", images).float().mean()))
     with pytest.raises(BadInput, match="^change must be one of as_it_is, .*, not 'nothing'.$"):
         contrast_row("nothing", 0, epochs=1)

@@ -59,8 +59,10 @@ def test_dependence_is_relative_and_framed():
     assert (frame.get_xy(), frame.get_width(), frame.get_height()) == ((1.5, -0.5), 2, 2) and axes.get_xlabel() == "80% inside"
 
 
-@pytest.mark.parametrize("call", [lambda: index_figure([]), lambda: ceiling_figure(torch.ones(2), {}), lambda: dependence_figure({}, {}, {}),
-                                  lambda: dependence_figure({"a": torch.ones(2, 2)}, {}, {})])
-def test_nothing_to_draw_is_said(call):
-    with pytest.raises(BadInput):
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda: index_figure([]), "at least one pair of grids"), (lambda: ceiling_figure(torch.ones(2), {}), "at least one compressor"),
+    (lambda: dependence_figure({}, {}, {}), "there must be one"),
+    (lambda: dependence_figure({"a": torch.ones(2, 2)}, {}, {}), "every panel needs shares, a frame and a note")])
+def test_nothing_to_draw_is_said(call, words):
+    with pytest.raises(BadInput, match=words):
         call()

@@ -12,6 +12,7 @@ from course_lib.tokens.clip import ClipTokens
 from course_lib.tokens.losses_clip import contrastive_loss, least_loss
 from course_lib.tokens.recipe_clip import HELD_OUT, make_optimizers, measure, train_clip, validation
 from course_lib.tokens.small_clip import GREATEST, SmallClip
+from course_lib.tokens.zero_shot import ZeroShot, embedded
 
 TINY = {"dim": 16, "layers": 2, "heads": 2, "text_dim": 16, "text_layers": 1, "text_heads": 2, "projection": 8}
 SETTINGS = [f"model.{name}={value}" for name, value in TINY.items()] + [
@@ -109,9 +110,13 @@ def test_validation_says_how_often_each_factor_is_right():
 
 
 def test_chance_stands_beside_what_is_measured():
-    metrics = measure(ClipTokens.of(tiny()), scored=4, joint=2)
+    clip = ClipTokens.of(tiny())
+    metrics = measure(clip, scored=4, joint=2)
     names = (*FACTORS, "joint")
     assert set(metrics) == {f"{name}{ending}" for name in names for ending in ("", "_held_out", "_chance")}
+    for ending, combinations in (("", "seen"), ("_held_out", "held_out")):
+        scenes = CaptionedScenes(48, samples=4, seed=HELD_OUT, combinations=combinations).batch(range(4))
+        assert metrics[f"kind{ending}"] == ZeroShot.about(scenes, clip, ["kind"]).accuracy(embedded(clip, scenes["image"]))["kind"]
     assert metrics["joint_chance"] == pytest.approx(math.prod(metrics[f"{name}_chance"] for name in FACTORS))
 
 
