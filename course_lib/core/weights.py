@@ -129,7 +129,8 @@ def load_pretrained(name: str, folder: Path = DATA / "weights",
     """Return the shipped model called `name`; raises `BadInput` as `load_weights` does, naming those that are what `expect` asks for."""
     known = sorted(file.name.removesuffix(".safetensors") for file in Path(folder).glob("*.safetensors"))
     if name not in known:
-        fitting = [each for each in known if expect is None or issubclass(_class_of(read_card(Path(folder) / each)["model"]["class"], each), expect)]
+        paths = [Path(folder) / each for each in known]
+        fitting = [path.name for path in paths if expect is None or issubclass(_class_of(read_card(path)["model"]["class"], path), expect)]
         raise BadInput(f"no shipped weights are called {name!r}; there are: {', '.join(fitting) or 'none yet'}.")
     return load_weights(Path(folder) / name, expect)
 
