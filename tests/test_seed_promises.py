@@ -21,7 +21,8 @@ DOCUMENTS = tomllib.loads((ROOT / "tests/seed_promises.toml").read_text(encoding
 PROMISES = [(f"{number}: {row.get('promise', '?')}", row)
             for number, document in DOCUMENTS.items() for row in document["promises"]]
 PART_OF = {"004": "latents", "001": "slots", "000": "codes", "002": "tokens", "003": "tokens"}
-README_COMMANDS = re.findall(r"^python -m course_lib\.train (?!--help).*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+COMMANDS = [command for page in ("README.md", "TRAINING.md")
+            for command in re.findall(r"^python -m course_lib\.train (?!--help).*$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)]
 FULFILMENT = {"tests", "commands", "files", "says"}
 
 
@@ -84,15 +85,15 @@ def test_every_part_that_is_lectured_keeps_the_promises_of_its_documents():
     assert all(len(document["promises"]) >= 10 and document["name"] for document in DOCUMENTS.values())
 
 
-@pytest.mark.parametrize("command", README_COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_what_readme_says_can_be_typed(command):
     assert wrong_with_command(" ".join(shlex.split(command, comments=True))) == []
     asked = [word.removeprefix("change=").split(",") for word in command.split() if word.startswith("change=")]
     assert all(change in CHANGES for several in asked for change in several)
 
 
-def test_readme_has_a_command_for_every_kind_of_code():
-    typed = {word.removeprefix("experiment=") for command in README_COMMANDS for word in command.split() if word.startswith("experiment=")}
+def test_there_is_a_command_for_every_experiment_of_the_seeds():
+    typed = {word.removeprefix("experiment=") for command in COMMANDS for word in command.split() if word.startswith("experiment=")}
     assert {"latents", "slots_shapes", "svq", "vqvae", "svq_prior", "svq_ablation", "atlas"} <= typed
 
 
