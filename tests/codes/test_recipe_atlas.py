@@ -34,7 +34,7 @@ def command(monkeypatch, capsys, tmp_path):
 def test_shipped_weights_by_name(command, tmp_path):
     code, said, error = command(*QUICK, *SHAPES, "vectors=[slots, factors]")
     assert (code, error) == (0, "") and {file.name for file in (tmp_path / "o").iterdir()} == FILES
-    assert said == (tmp_path / "o/atlas.txt").read_text(encoding="utf-8")
+    assert said == (tmp_path / "o/atlas.txt").read_text(encoding="utf-8") + f"written into o: {', '.join(sorted(FILES))}.\n"
     assert " objects of 8 scenes; left out: " in said and "Clusters of slots agree best with place: " in said and "DBSCAN calls noise: slots " in said
     with open(tmp_path / "o/atlas_scores.csv", newline="") as file:
         rows = list(csv.DictReader(file))
