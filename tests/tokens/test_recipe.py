@@ -5,10 +5,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import hydra
 import pytest
 import torch
+import yaml
 from einops import rearrange
 from PIL import Image
 from safetensors.torch import load_file
@@ -18,6 +22,7 @@ from torch.utils.data import Dataset
 from course_lib import train
 from course_lib.core.errors import BadInput
 from course_lib.core.muon import Muon
+from course_lib.core.run import History
 from course_lib.core.weights import load_weights, read_card, save_weights
 from course_lib.tokens import recipe
 from course_lib.tokens.baselines import PCAField
@@ -28,7 +33,7 @@ from course_lib.tokens.critic import CRITICS, ConvCritic, MultiScaleCritic
 from course_lib.tokens.decoder import AttentionDecoder, ConvDecoder, LearnedCompressor
 from course_lib.tokens.losses import RECONSTRUCTIONS, critic_loss, generator_loss, gradient_penalty
 from course_lib.tokens.metrics import variance_unexplained
-from course_lib.tokens.recipe import BETAS, TURN, Objective, Players, create_data, make_optimizers, measure, train_compressor
+from course_lib.tokens.recipe import BETAS, TURN, Objective, Players, create_data, make_optimizers, measure, play, train_compressor
 from course_lib.tokens.small_clip import SmallClip
 
 TWO = """\
@@ -50,6 +55,12 @@ raise SystemExit(train.main())
 MEASURES = {"loss", "reconstruction", "cosine_similarity", "generator_loss", "wasserstein", "gradient_penalty"}
 HELD_OUT = {"held_out_cosine", "held_out_centred_cosine", "held_out_unexplained"}
 QUICK = ["experiment=compress_global", "fast=true", "progress=false", "out=o", "model.compressor.output_grid_size=3", "training.n_critic=2"]
+CHANGED = [  # every setting that is not tried alone, at another value than its default
+    "experiment=compress_global", "fast=true", "progress=false", "out=o", "tracker=none", "model.clip.layer=-1",
+    "model.clip.freeze=false", "model.compressor.output_grid_size=[2,3]", "model.compressor.num_layers=1", "model.compressor.use_residual=false",
+    "model.autoencoder.use_attention=true", "model.autoencoder.num_layers=2", "model.critic=multi_scale", "loss.wgan.lambda_gp=20",
+    "loss.wgan.game=pick", "loss.weights.wgan=2", "loss.weights.ae=3", "loss.reconstruction=perceptual", "training.learning_rate=0.001",
+    "training.n_critic=3"]
 
 
 @pytest.fixture(autouse=True)
@@ -66,10 +77,31 @@ def clip(tmp_path_factory):
     return str(save_weights(model, tmp_path_factory.mktemp("clip") / "tiny", card=card))
 
 
+def trained(folder: Path, clip: str, *settings: str) -> SimpleNamespace:
+    """The command, in `folder`: what it wrote, and who played for what."""
+    seen = SimpleNamespace(out=folder / "o")
+
+    def noted(players: Players, objective: Objective, *args, **options) -> History:
+        seen.players, seen.objective, seen.options = players, objective, options
+        return play(players, objective, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["train", *settings, f"model.clip.model_name={clip}"])
+        patch.setattr(recipe, "play", noted)
+        assert train.main() == 0
+    seen.model = load_weights(seen.out / "compress_global", expect=LearnedCompressor)
+    return seen
+
+
 @pytest.fixture(scope="module")
-def unchanged():
-    """What the first test that needs it learns with the usual settings, for the others."""
-    return {}
+def usual(clip, tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("usual"), clip, *QUICK, "checkpoint_every=1")
+
+
+@pytest.fixture(scope="module")
+def changed(clip, tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("changed"), clip, *CHANGED)
 
 
 def grids(n: int = 24, size: int = 4, dim: int = 3) -> Tensor:
@@ -244,40 +276,43 @@ def test_bad_input(changes, sentence):
 
 # The command
 
-def test_from_the_command_line_in_seconds(command, clip, tmp_path):
-    assert command(*QUICK, f"model.clip.model_name={clip}", "checkpoint_every=1") == (0, "")
-    out = tmp_path / "o"
-    assert {file.name for file in out.iterdir()} == {"compress_global.safetensors", "compress_global.json", "checkpoints", "logs"}
-    card, model = read_card(out / "compress_global"), load_weights(out / "compress_global", expect=LearnedCompressor)
-    tokens = create_data(ClipTokens.load(clip), held_out=6)[1]
-    assert card["metrics"] == pytest.approx(measure(model, tokens), abs=1e-5) and len(card["epochs"]["held_out_wasserstein"]) == 2
+def test_from_the_command_line_in_seconds(usual, clip):
+    assert {file.name for file in usual.out.iterdir()} == {"compress_global.safetensors", "compress_global.json", "checkpoints", "logs"}
+    card, tokens = read_card(usual.out / "compress_global"), create_data(ClipTokens.load(clip), held_out=6)[1]
+    assert card["metrics"] == pytest.approx(measure(usual.model, tokens), abs=1e-5) and len(card["epochs"]["held_out_wasserstein"]) == 2
     assert card["epochs"].keys() == MEASURES | HELD_OUT | {"held_out_wasserstein"}
-    assert {file.name for file in (out / "checkpoints/compress_global").iterdir()} == {"best_model", "checkpoint_epoch_1", "checkpoint_epoch_2"}
+    assert {file.name for file in (usual.out / "checkpoints/compress_global").iterdir()} == {"best_model", "checkpoint_epoch_1", "checkpoint_epoch_2"}
 
 
-@pytest.mark.parametrize(("setting", "holds"), [
-    ("model.compressor.output_grid_size=2", lambda model: model.output_grid == (2, 2)),
-    ("model.compressor.output_grid_size=[3,2]", lambda model: model.output_grid == (3, 2)),
-    ("model.compressor.num_layers=1", lambda model: len(model.compressor.stages) == 1),
-    ("model.compressor.use_residual=false", lambda model: model.compressor.stages[0].skip is None),
-    ("model.autoencoder.use_attention=true", lambda model: isinstance(model.decoder, AttentionDecoder)),
-    ("model.autoencoder.num_layers=2", lambda model: isinstance(model.decoder, ConvDecoder) and len(model.decoder.stages) == 2)])
-def test_settings_of_the_model_reach_it(setting, holds, command, clip, tmp_path):
-    assert command(*QUICK, f"model.clip.model_name={clip}", "tracker=none", "loss.weights.wgan=0", setting) == (0, "")
-    assert holds(load_weights(tmp_path / "o/compress_global"))
+@pytest.mark.parametrize(("setting", "usual_value", "value", "of"), [
+    ("model.clip.layer", 1, 2, lambda run: read_card(run.out / "compress_global")["clip"]["layer"]),
+    ("model.clip.freeze", False, True, lambda run: run.players.clip is not None),
+    ("model.compressor.output_grid_size", (3, 3), (2, 3), lambda run: run.model.output_grid),
+    ("model.compressor.num_layers", 3, 1, lambda run: len(run.model.compressor.stages)),
+    ("model.compressor.use_residual", True, False, lambda run: run.model.compressor.stages[0].skip is not None),
+    ("model.autoencoder.use_attention", ConvDecoder, AttentionDecoder, lambda run: type(run.model.decoder)),
+    ("model.autoencoder.num_layers", 3, 2, lambda run: len(getattr(run.model.decoder, "stages", getattr(run.model.decoder, "blocks", ())))),
+    ("model.critic", ConvCritic, MultiScaleCritic, lambda run: type(run.players.critic)),
+    ("loss, training.n_critic", Objective(n_critic=2), Objective(3, 20.0, 2.0, 3.0, "perceptual", game="pick"), lambda run: replace(run.objective)),  # with nobody's turn
+    ("training.learning_rate", 1e-4, 1e-3, lambda run: run.options["lr"]),
+])
+def test_a_setting_has_its_effect(setting, usual_value, value, of, usual, changed):
+    assert (of(usual), of(changed)) == (usual_value, value), setting
 
 
-@pytest.mark.parametrize("setting", [
-    "model.clip.layer=-1", "model.clip.freeze=false", "model.critic=multi_scale", "loss.wgan.lambda_gp=20", "loss.wgan.game=pick",
-    "loss.weights.wgan=2", "loss.weights.ae=2", "loss.reconstruction=perceptual", "training.learning_rate=0.001", "training.n_critic=3"])
-def test_every_other_setting_changes_what_is_learned(setting, command, clip, tmp_path, unchanged):
-    def learned(*settings: str) -> dict[str, Tensor]:
-        assert command(*QUICK, f"model.clip.model_name={clip}", "tracker=none", *settings) == (0, "")
-        return load_weights(tmp_path / "o/compress_global").state_dict()
+def test_every_setting_of_the_file_is_tried_here():
+    def keys(tree: dict, prefix: str = "") -> set[str]:
+        return {key for name, value in tree.items() for key in (keys(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name})}
 
-    usual = unchanged.setdefault("weights", None) or learned()
-    unchanged["weights"], changed = usual, learned(setting)
-    assert any(not torch.equal(usual[name], changed[name]) for name in usual)
+    tried = {word.split("=")[0] for word in CHANGED}
+    quick = {*recipe.FAST, "name", "model.clip.model_name", "data.imagenet_root", "checkpoint_every", "recipe", "workers"}  # in the tests below
+    assert keys(yaml.safe_load((train.CONFIGS / "experiment/compress_global.yaml").read_text())) <= tried | quick
+
+
+def test_a_clip_that_learns_moves_with_the_others(changed, clip):
+    before, after = ClipTokens.load(clip).state_dict(), changed.players.clip.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before if "encoder.layers.1" in name)
+    assert all(torch.equal(before[name], after[name]) for name in before if "text" in name)
 
 
 def test_in_bfloat16_both_turns_are_finite_and_the_penalty_is_that_of_float32():
@@ -296,9 +331,8 @@ def test_in_bfloat16_both_turns_are_finite_and_the_penalty_is_that_of_float32():
     torch.testing.assert_close(*penalties)
 
 
-def test_killed_and_resumed_equals_never_killed(command, clip, monkeypatch, tmp_path):
+def test_killed_and_resumed_equals_never_killed(command, clip, usual, monkeypatch, tmp_path):
     quiet = [*QUICK, f"model.clip.model_name={clip}", "tracker=none", "checkpoint_every=1", "resume=auto"]
-    assert command(*quiet, "out=whole") == (0, "")
     step, calls = Objective.__call__, []
 
     def dies(self, players, batch):
@@ -309,12 +343,13 @@ def test_killed_and_resumed_equals_never_killed(command, clip, monkeypatch, tmp_
 
     with monkeypatch.context() as patch:
         patch.setattr(Objective, "__call__", dies)
-        code, error = command(*quiet, "out=killed")
-    assert code == 130 and "resume=auto" in error
-    assert command(*quiet, "out=killed") == (0, "")
-    histories = [json.loads((tmp_path / out / "checkpoints/compress_global/checkpoint_epoch_2/state.json").read_text())["history"] for out in ("whole", "killed")]
+        code, error = command(*quiet)
+    assert code == 130 and "resume=auto" in error and not (tmp_path / "o/compress_global.safetensors").exists()
+    assert command(*quiet) == (0, "")
+    both = [usual.out, tmp_path / "o"]
+    histories = [json.loads((out / "checkpoints/compress_global/checkpoint_epoch_2/state.json").read_text())["history"] for out in both]
     assert all(history.pop("seconds") > 0 for history in histories) and histories[0] == histories[1]
-    assert len({read_card(tmp_path / out / "compress_global")["sha256"] for out in ("whole", "killed")}) == 1
+    assert len({read_card(out / "compress_global")["sha256"] for out in both}) == 1
 
 
 def test_two_processes_play_one_game(clip, tmp_path):
