@@ -271,9 +271,9 @@ check.straight_through(my_straight_through)
 #
 # The straight-through gradient knows where the *code* is, not where $z$ is. Take one code that does not move, at 0, and a target at 1. The gradient is $2(0 - 1)$, whatever $z$ does. So $z$ runs to the right for ever: the **encoder runs away**. The cure is a spring between the two, the **commitment** term $c\, \lVert z - \mathrm{sg}[e_k] \rVert^2$. With all terms of the VQ-VAE (van den Oord et al., eq. 3)
 #
-# $$\text{loss} = \underbrace{L(q(z))}_{\text{task}} + \underbrace{\lVert \mathrm{sg}[z] - e_k \rVert^2}_{\text{moves the code}} + \underbrace{c\, \lVert z - \mathrm{sg}[e_k] \rVert^2}_{\text{commitment}}, \qquad c = 0.25.$$
+# $$\text{loss} = \underbrace{L(q(z))}_{\text{task}} + \underbrace{\lVert \mathrm{sg}[z] - e_k \rVert^2}_{\text{moves the code}} + \underbrace{c\, \lVert z - \mathrm{sg}[e_k] \rVert^2}_{\text{commitment}}$$
 #
-# The middle term is left out where a moving average moves the codes. Commitment moves the encoder.
+# with $c = 0.25$. The middle term is left out where a moving average moves the codes. Commitment moves the encoder.
 #
 # The point rests where the two pulls on it cancel: $(e - t) + c\,(z - e) = 0$, so $z - e = (t - e)/c$. **Predict first:** how far from its code will $z$ rest with $c = 0.25$, and with $c = 1$?
 

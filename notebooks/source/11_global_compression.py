@@ -259,7 +259,7 @@ claim("tokens.loss_attention_error", seen["mse, attention"][0], below=(0.9 if fa
 #
 # A network has any slope it likes. **WGAN-GP** (Gulrajani et al. 2017) charges for it. Take a real sample $x$, a fake $y$, and a point $\tilde x = \alpha x + (1 - \alpha) y$ on the way between them, with $\alpha$ uniform in $[0, 1]$. The **generator** is the network that makes the fakes. The two are trained in turn, on
 #
-# $$\begin{aligned} \text{critic:}\quad & \mathbb E[c(\text{fakes})] - \mathbb E[c(\text{data})] + \lambda\, \mathbb E\big(\lVert \nabla c(\tilde x) \rVert - 1\big)^2, \\ \text{generator:}\quad & -\mathbb E[c(\text{fakes})], \end{aligned}$$
+# $$\begin{aligned} \text{critic: } & \mathbb E[c(\text{fakes})] - \mathbb E[c(\text{data})] \\ & + \lambda\, \mathbb E\big(\lVert \nabla c(\tilde x) \rVert - 1\big)^2, \\ \text{generator: } & -\mathbb E[c(\text{fakes})], \end{aligned}$$
 #
 # with $\lambda = 10$, and five steps of the critic for each one of the generator.
 #
