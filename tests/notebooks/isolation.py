@@ -82,11 +82,15 @@ def run_watched(*command: str, cwd: Path, limit: float = LIMIT, **environment: s
 
 
 def abort(process: psutil.Process) -> None:
-    """End a process and its descendants, each with its stacks printed; the youngest first, before an elder ends it."""
+    """End a process and its descendants, each with its stacks printed.
+
+    All are stopped before any is ended: a parent would go on, and a child be ended, while its own signal is still on its way.
+    """
     family = [process, *process.children(recursive=True)]
-    for member in reversed(family):
-        with suppress(psutil.NoSuchProcess):
-            member.send_signal(signal.SIGABRT)
+    for number in (signal.SIGSTOP, signal.SIGABRT, signal.SIGCONT):
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.send_signal(number)
     for member in psutil.wait_procs(family, timeout=10)[1]:
         with suppress(psutil.NoSuchProcess):
             member.kill()
