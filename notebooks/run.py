@@ -24,7 +24,7 @@ from course_lib.core.errors import BadInput
 from course_lib.core.paths import ROOT, atomic
 from notebooks.build import build, course, numbers_of, write
 
-RELATIVE, ABSOLUTE = 0.10, 0.01  # a claim has drifted when it moved by more than 10 % and by more than 0.01
+RELATIVE, ABSOLUTE = 0.10, 0.01  # a claim has drifted when it moved by more than 10 %, by more than 0.01 and by more than its own spread
 PEAK = "import resource, sys; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 
 
@@ -56,7 +56,7 @@ def drift(claims: dict[str, dict], recorded: dict[str, dict], name: str) -> list
     found += [f"{key} is in data/claims.json but {name} does not claim it" for key in recorded.keys() - claims.keys()]
     for key in claims.keys() & recorded.keys():
         now, then = claims[key]["value"], recorded[key]["value"]
-        if not abs(now - then) <= max(RELATIVE * abs(then), ABSOLUTE):  # so written, NaN counts as drift
+        if not abs(now - then) <= max(RELATIVE * abs(then), ABSOLUTE, recorded[key].get("spread", 0)):  # so written, NaN counts as drift
             found.append(f"{key} drifted from {then:g} to {now:g}")
     return sorted(f"{sentence}; run `make claims`." for sentence in found)
 

@@ -18,21 +18,26 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 QUOTE = re.compile(r"\{\{\s*([\w.]+)\s*(?::\s*([^}\s]+)\s*)?\}\}")
 
 
-def claim(key: str, value: float, *, above: float = -math.inf, below: float = math.inf, unit: str = "") -> None:
+def claim(key: str, value: float, *, above: float = -math.inf, below: float = math.inf, unit: str = "", spread: float = 0.0) -> None:
     """State that above < value < below; print ✓ with the value, or raise AssertionError.
 
     key: "part.what_is_measured", unique in the course.
+    spread: by how much another processor may move the value, if that is more than a tenth of it. Each adds up in an order of
+        its own, and small differences decide where a short training or a search for clusters ends.
     """
-    value, above, below = float(value), float(above), float(below)
+    value, above, below, spread = float(value), float(above), float(below), float(spread)
+    if not 0 <= spread < math.inf:
+        raise BadInput(f"the spread of claim {key!r} must be a number from 0 on, not {spread:g}.")
     if above == -math.inf and below == math.inf:
         raise BadInput(f"claim {key!r} has no bound; give above=, below= or both.")
     bounds = f"{above:g} < " * (above > -math.inf), f" < {below:g}" * (below < math.inf)
     sentence = f"{key}: {bounds[0]}{value:.4g}{bounds[1]}{' ' * bool(unit)}{unit}"
+    sentence += f", ±{spread:g} by rounding" * bool(spread)
     if not above < value < below:
         raise AssertionError(f"✗ {sentence} does not hold")
     if path := os.environ.get(RECORD):
         limits = {"above": above, "below": below}
-        row = {"key": key, "value": value, "unit": unit, **{k: v for k, v in limits.items() if math.isfinite(v)}}
+        row = {"key": key, "value": value, "unit": unit, **({"spread": spread} if spread else {}), **{k: v for k, v in limits.items() if math.isfinite(v)}}
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
     print(f"✓ {sentence}")

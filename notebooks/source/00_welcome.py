@@ -89,7 +89,7 @@ slots.still()
 # %% [markdown]
 # ## 4 · Claims: sentences that are measured
 #
-# Each result in this course is measured, and each statement that matters is a **claim**: a line of code that compares a measured value with a bound when the cell runs. It prints ✓ with the value, and it stops the notebook if the statement is false.
+# Each result in this course is measured, and each statement that matters is a **claim**: a line of code that compares a measured value with a bound when the cell runs. It prints ✓ with the value, and it stops the notebook if the statement is false. Where it ends with "±0.3 by rounding", another processor may find a value that is different by so much: each adds up in an order of its own, and in a training of some seconds such small differences decide who wins.
 
 # %%
 from course_lib.core.claims import claim

@@ -82,12 +82,12 @@ two_ways_figure(live)
 # %%
 for when, epochs in live.items():
     claim(f"codes.svq_live_mse_{when}", epochs["mse"][-1], above=0, below=0.04)
-    claim(f"codes.svq_live_perplexity_{when}", epochs["perplexity"][-1], above=0.99 if fast() else 4.0, below=32.1)
-    claim(f"codes.svq_live_fg_ari_{when}", epochs["fg_ari"][-1], above=-0.3, below=0.8)
+    claim(f"codes.svq_live_perplexity_{when}", epochs["perplexity"][-1], above=0.99 if fast() else 4.0, below=32.1, spread=3)
+    claim(f"codes.svq_live_fg_ari_{when}", epochs["fg_ari"][-1], above=-0.3, below=0.8, spread=0.25)
 
 # %% [markdown]
 # The words come first. At the start all slots are alike, and a few words are enough. As soon as slots differ, unused codes are started anew from them and the list fills: at the end perplexity is {{codes.svq_live_perplexity_after:.0f}} (after) and {{codes.svq_live_perplexity_inside:.0f}} (inside) of 32, at errors of {{codes.svq_live_mse_after:.4f}} and {{codes.svq_live_mse_inside:.4f}}.
-# FG-ARI has only begun to rise, {{codes.svq_live_fg_ari_after:.2f}} and {{codes.svq_live_fg_ari_inside:.2f}}: the words are not yet words for objects. A few seconds are too short to call either way the better one. The shipped model had many times as many steps, and on it we can ask again.
+# FG-ARI has only begun to rise, {{codes.svq_live_fg_ari_after:.1f}} and {{codes.svq_live_fg_ari_inside:.1f}}: the words are not yet words for objects. A few seconds are too short to call either way the better one. The shipped model had many times as many steps, and on it we can ask again.
 
 # %% [markdown]
 # ## 3 · The trained model

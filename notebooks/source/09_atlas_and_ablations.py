@@ -148,9 +148,9 @@ islands_figure(apart)
 # %%
 for key, name in MAPS.items():
     claim(f"codes.near_{key.replace('-', '')}", near[name], above=0.1, below=1)
-    claim(f"codes.far_{key.replace('-', '')}", apart[name]["rank"], above=0.2, below=1)
+    claim(f"codes.far_{key.replace('-', '')}", apart[name]["rank"], above=0.2, below=1, spread=0.2 if name == "UMAP" else 0)
 claim("codes.near_gain", near["t-SNE"] - near["PCA"], above=0.2)
-claim("codes.far_loss", apart["PCA"]["rank"] - apart["t-SNE"]["rank"], above=0.0)
+claim("codes.far_loss", apart["PCA"]["rank"] - apart["t-SNE"]["rank"], above=0.0, spread=0.05)
 
 # %% [markdown]
 # Near: PCA keeps {{codes.near_pca:.0%}} of the neighbours, t-SNE {{codes.near_tsne:.0%}}, UMAP {{codes.near_umap:.0%}}. Far: the rank correlation of the distances is {{codes.far_pca:.2f}} for PCA, {{codes.far_tsne:.2f}} for t-SNE, {{codes.far_umap:.2f}} for UMAP. (The last two are not zero, because both maps start from PCA. The *lengths* on them mean nothing: look how a gap of 6 is drawn long or short.) **Read near things from t-SNE and UMAP, far things from PCA**, and measure both in the vectors.
@@ -171,9 +171,9 @@ maps_figure([Panel(name, places, found[name], words=f"DBSCAN of the map: {many[n
 # %%
 in_vectors = cluster(nothing, "dbscan")
 claim("codes.islands_in_vectors", len(set(in_vectors[in_vectors >= 0].tolist())), above=0.5, below=3.5)
-claim("codes.islands_tsne_30", many["t-SNE, perplexity 30"], below=12)
+claim("codes.islands_tsne_30", many["t-SNE, perplexity 30"], below=12, spread=3)
 claim("codes.islands_tsne_2", many["t-SNE, perplexity 2"], above=20)
-claim("codes.islands_umap_3", many["UMAP, 3 neighbours"], above=3)
+claim("codes.islands_umap_3", many["UMAP, 3 neighbours"], above=3, spread=8)
 
 # %% [markdown]
 # There is nothing there, and in the vectors themselves DBSCAN finds {{codes.islands_in_vectors:.0f}} cluster. With its usual perplexity t-SNE draws a ball, in which DBSCAN sees {{codes.islands_tsne_30:.0f}}. At perplexity 2 it sees {{codes.islands_tsne_2:.0f}} **islands in pure noise**, and on UMAP with 3 neighbours {{codes.islands_umap_3:.0f}}. A map that is asked to keep two neighbours keeps two neighbours, and groups of three are islands. So, whenever islands look interesting: draw the map of a structureless cloud beside it, with the same settings.

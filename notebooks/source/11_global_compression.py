@@ -343,14 +343,14 @@ games_figure({name: game.history.epochs for name, game in games.items()}, 2 * LA
 true_w, told = games["one-sided penalty"].history.epochs["w1"], games["one-sided penalty"].history.epochs["wasserstein"]
 lost_w = games["two-sided penalty"].history.epochs["w1"]
 claim("tokens.line_game_start", true_w[0], above=1.2, below=2.3)
-claim("tokens.line_game_end", true_w[-1], below=2.0 if fast() else 0.6)
-claim("tokens.line_game_says", told[-1], above=-0.5, below=2.5 if fast() else 0.6)
+claim("tokens.line_game_end", true_w[-1], below=2.0 if fast() else 0.6, spread=0.25)
+claim("tokens.line_game_says", told[-1], above=-0.5, below=2.5 if fast() else 0.6, spread=0.5)
 claim("tokens.line_game_furthest", max(lost_w), above=1.5 if fast() else 8)
 claim("tokens.line_game_lowest", min(games["two-sided penalty"].history.epochs["wasserstein"]), below=0 if fast() else -2)
-claim("tokens.line_upside_down", games["bug: sign of the generator"].history.epochs["w1"][-1], above=1.5 if fast() else 5)
+claim("tokens.line_upside_down", games["bug: sign of the generator"].history.epochs["w1"][-1], above=1.5 if fast() else 5, spread=8)
 
 # %% [markdown]
-# With the one-sided penalty the distance falls from {{tokens.line_game_start:.2f}} to {{tokens.line_game_end:.2f}}, and what the critic says follows it. With the two-sided one the critic says a *negative* distance (down to {{tokens.line_game_lowest:.1f}}), the generator believes it and runs away, to a distance of {{tokens.line_game_furthest:.0f}}. Only when it has come near $2\lambda = 20$ does the critic turn round, and calls it back. The prediction is in the picture: the dotted line.
+# With the one-sided penalty the distance falls from {{tokens.line_game_start:.2f}} to {{tokens.line_game_end:.1f}}, and what the critic says follows it. With the two-sided one the critic says a *negative* distance (down to {{tokens.line_game_lowest:.1f}}), the generator believes it and runs away, to a distance of {{tokens.line_game_furthest:.0f}}. Only when it has come near $2\lambda = 20$ does the critic turn round, and calls it back. The prediction is in the picture: the dotted line.
 # The third panel is a bug from the gallery of section 7, the wrong sign in the generator's loss: distance {{tokens.line_upside_down:.0f}} and rising, faster and faster, while the *loss* falls beautifully. A negative Wasserstein estimate and a loss that falls for ever are worth knowing by sight.
 
 # %% [markdown]
@@ -463,9 +463,9 @@ bugs_figure(bugs)
 
 # %%
 claim("tokens.bug_axis", steep.slope, above=3 if not fast() else 1.2)
-claim("tokens.bug_axis_sound", mixed.slope, above=0.5, below=1.5)
+claim("tokens.bug_axis_sound", mixed.slope, above=0.5, below=1.5, spread=0.4)
 claim("tokens.bug_axis_says", steep.wasserstein, above=mixed.wasserstein)
-claim("tokens.bug_axis_sound_says", mixed.wasserstein, above=-0.1)
+claim("tokens.bug_axis_sound_says", mixed.wasserstein, above=-0.1, spread=0.1)
 claim("tokens.bug_root", blank["bug"], above=0.5)
 claim("tokens.bug_root_sound", blank["sound"], above=-0.001, below=0.001)
 claim("tokens.bug_box", bugs[2].buggy, above=0, below=0.05)
@@ -476,7 +476,7 @@ claim("tokens.bug_batch", crowd, above=0.0001)
 claim("tokens.bug_batch_sound", alone, above=-0.001, below=1e-6)
 
 # %% [markdown]
-# The norm over one axis makes the critic {{tokens.bug_axis:.0f}} times as steep as it may be, and a "distance" of {{tokens.bug_axis_sound_says:.2f}} becomes {{tokens.bug_axis_says:.1f}}. The written-out root kills {{tokens.bug_root:.0%}} of the gradients at the first step. With an α for every number the points have a spread of {{tokens.bug_box:.3f}} along the line instead of {{tokens.bug_box_sound:.2f}}. With α = 1 the critic says {{tokens.bug_end:.0f}} of a distance of 4.
+# The norm over one axis makes the critic {{tokens.bug_axis:.0f}} times as steep as it may be, and a "distance" of {{tokens.bug_axis_sound_says:.1f}} becomes {{tokens.bug_axis_says:.1f}}. The written-out root kills {{tokens.bug_root:.0%}} of the gradients at the first step. With an α for every number the points have a spread of {{tokens.bug_box:.3f}} along the line instead of {{tokens.bug_box_sound:.2f}}. With α = 1 the critic says {{tokens.bug_end:.0f}} of a distance of 4.
 # In a critic with BatchNorm {{tokens.bug_batch:.1%}} of the squared gradient of one sample's value lies on the *other* samples of its batch: not much, and never 0. **Most losses look healthy in all of this.**
 #
 # **The diagnostic** for all six is a test on something that is known: a linear critic, two samples on a line, the slope of the trained critic measured by hand.
@@ -528,10 +528,11 @@ claim("tokens.rates_full", everything, above=0.4)
 claim("tokens.rates_cls", nothing, above=0, below=everything)
 for name, row in {"learned": learned, "pca": pca, "pool": pool, "strided": strided, "kmeans": at_16["KMeans"], "tome": at_16["ToMe"],
                   "smaller": at_16["Downsampled"]}.items():
+    luck = 0.15 if name == "kmeans" else 0.03  # one answer more or less; k-means ends in one of many arrangements
     claim(f"tokens.rates_{name}_unexplained", row.variance_unexplained, above=0, below=1.6)
-    claim(f"tokens.rates_{name}_rebuilt", joint(row, "rebuilt"), above=-0.01, below=1.01)
+    claim(f"tokens.rates_{name}_rebuilt", joint(row, "rebuilt"), above=-0.01, below=1.01, spread=luck)
     if name != "pca":  # the signs of its components are arbitrary, and CLIP would answer to them
-        claim(f"tokens.rates_{name}_put_back", joint(row, "put_back"), above=-0.01, below=1.01)
+        claim(f"tokens.rates_{name}_put_back", joint(row, "put_back"), above=-0.01, below=1.01, spread=luck)
 claim("tokens.rates_beats_pool", learned.variance_unexplained / pool.variance_unexplained, below=0.3)
 claim("tokens.rates_beats_strided", learned.variance_unexplained / strided.variance_unexplained, below=0.3)
 claim("tokens.rates_beats_pool_joint", joint(learned, "rebuilt") - joint(pool, "rebuilt"), above=0)

@@ -58,8 +58,9 @@ cls, at_16 = rows[0], {name: row for (name, rate), row in table.items() if rate 
 loose = 0.3 if fast() else 0.0  # twenty scenes say little
 for key, name in {"pool": "AveragePooling", "strided": "StridedPick", "kmeans": "KMeans", "pca": "PCAField", "learned": "learned",
                   "critic": "learned, critic", "rf": "RF, critic", "smaller": "Downsampled"}.items():
+    luck = 0.15 if key == "kmeans" else 0.03  # one answer more or less; k-means ends in one of many arrangements
     for way in ("put_back", "rebuilt"):
-        claim(f"tokens.survive_{key}_{way}", getattr(at_16[name], way)["joint"].value, above=-0.5, below=most["joint"] + 0.15 + loose)
+        claim(f"tokens.survive_{key}_{way}", getattr(at_16[name], way)["joint"].value, above=-0.5, below=most["joint"] + 0.15 + loose, spread=luck)
 claim("tokens.survive_full", shares[0]["joint"], above=0.6 - loose)
 claim("tokens.survive_cls", shares[1]["joint"], above=0.0, below=0.6 + loose)
 claim("tokens.survive_reach", cls.put_back["joint"].high, above=-0.01, below=0.01)
@@ -381,8 +382,8 @@ claim("tokens.wrong_cls_sound", bugs[0].sound, below=0.25 + loose)
 claim("tokens.wrong_cosine", bugs[1].buggy, above=0.5)
 claim("tokens.wrong_cosine_sound", abs(bugs[1].sound), below=0.05)
 claim("tokens.wrong_few", floors[40] / floors[2000], above=1.5)
-claim("tokens.wrong_luck", bugs[3].buggy, above=float(picks[:, :half].mean()) - 0.001)
-claim("tokens.wrong_luck_sound", bugs[3].sound, above=-0.01)
+claim("tokens.wrong_luck", bugs[3].buggy, above=float(picks[:, :half].mean()) - 0.001, spread=0.15)
+claim("tokens.wrong_luck_sound", bugs[3].sound, above=-0.01, spread=0.15)
 claim("tokens.wrong_luck_mean", picks.mean(), above=0, below=0.8)
 
 # %% [markdown]

@@ -31,8 +31,8 @@ def test_a_claim_holds_exactly_when_it_is_true(value, low, high):
 def test_a_true_claim_is_printed(capsys):
     claim("latents.kl", 0.25, above=0.2, below=0.5, unit="nats")
     assert capsys.readouterr().out == "✓ latents.kl: 0.2 < 0.25 < 0.5 nats\n"
-    claim("latents.kl", 0.25, below=0.5)
-    assert capsys.readouterr().out == "✓ latents.kl: 0.25 < 0.5\n"
+    claim("latents.kl", 0.25, below=0.5, spread=0.1)
+    assert capsys.readouterr().out == "✓ latents.kl: 0.25 < 0.5, ±0.1 by rounding\n"
 
 
 @pytest.mark.parametrize("bounds", [{"above": 0.0}, {"below": 0.0}, {"above": -1.0, "below": 1.0}])
@@ -44,6 +44,12 @@ def test_nan_never_holds(bounds):
 def test_a_claim_without_bounds_is_refused():
     with pytest.raises(BadInput, match=r"^claim 'a.b' has no bound; give above=, below= or both\.$"):
         claim("a.b", 1.0)
+
+
+@pytest.mark.parametrize("spread", [-0.1, math.inf, math.nan])
+def test_a_spread_that_allows_everything_or_nothing_is_refused(spread):
+    with pytest.raises(BadInput, match="the spread of claim 'a.b' must be a number from 0 on"):
+        claim("a.b", 1.0, below=2.0, spread=spread)
 
 
 def test_only_true_claims_are_recorded(tmp_path, monkeypatch):
