@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, LOOKS, SHADES, new_figure
+from course_lib.core.style import IMAGE_CMAP, LOOKS, SHADES, dressed, new_figure
 from course_lib.slots.figures import LETTERS, bare, number_places, segmentation_picture, show_picture, slot_colour
 from course_lib.slots.figures_training import SCORE
 
@@ -194,13 +194,13 @@ def versus_figure(rows: Mapping[str, Images], compare: Mapping[str, str] | None 
 def two_ways_figure(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Histories of short trainings, epoch by epoch: the error of held-out scenes, FG-ARI, and the codes in use (perplexity).
 
-    runs: {name: {"mse", "fg_ari", "perplexity": a number an epoch}}; the first four are drawn. Raises `BadInput` for none.
+    runs: {name: {"mse", "fg_ari", "perplexity": a number an epoch}}; Raises `BadInput` for none, and for more than four.
     """
     if not runs:
         raise BadInput("there is no training to show.")
     figure = new_figure(11, 3.3)
     panels = figure.subplots(1, 3)
-    for (name, epochs), (colour, marker, dash) in zip(runs.items(), LOOK.values()):
+    for (name, epochs), (colour, marker, dash) in dressed(runs, [*LOOK.values()]):
         for axes, key in zip(panels, ("mse", "fg_ari", "perplexity")):
             axes.plot(range(1, len(epochs[key]) + 1), epochs[key], color=colour, marker=marker, markersize=4, linestyle=dash, label=name)
     panels[0].set(xlabel="epoch", ylabel="MSE, held-out scenes", title="The picture")

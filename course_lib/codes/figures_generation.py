@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, PALETTE, SHADES, new_figure
+from course_lib.core.style import IMAGE_CMAP, PALETTE, SHADES, dressed, new_figure
 
 NATS_PER_BIT = math.log(2)
 TILE, FRAME, BAR, GAP = 128, 5, 19, 8  # pixels of a tile's picture, its frame, the bar above it, and between two tiles
@@ -193,8 +193,8 @@ def nll_figure(rows: Mapping[str, float], entropy: float, marks: Mapping[str, fl
 def learning_figure(epochs: Mapping[str, Sequence[float]], marks: Mapping[str, float], top: float | None = None) -> Figure:
     """NLL by epoch of the scenes that are learned ("loss") and of held-out ones ("nll"), from `History.epochs`.
 
-    marks: up to three horizontal lines by name, in nats, where a good prior ends. top: where the axis ends.
-    Raises `BadInput` for a history without one of the two.
+    marks: horizontal lines by name, in nats, where a good prior ends. top: where the axis ends.
+    Raises `BadInput` for a history without one of the two, and for more than three marks.
     """
     if not {"loss", "nll"} <= epochs.keys():
         raise BadInput(f"a prior's history has 'loss' and 'nll'; this one has {', '.join(epochs) or 'nothing'}.")
@@ -203,7 +203,7 @@ def learning_figure(epochs: Mapping[str, Sequence[float]], marks: Mapping[str, f
     number = np.arange(1, len(epochs["loss"]) + 1)
     axes.plot(number, epochs["loss"], color=PALETTE["coupling_train"], label="training scenes (mean of the epoch)")
     axes.plot(number, epochs["nll"], color=PALETTE["output_x_hat"], linestyle="--", marker="o", markersize=4, label="held-out scenes")
-    for (name, value), dash in zip(marks.items(), ("-", ":", "-.")):
+    for (name, value), dash in dressed(marks, ("-", ":", "-.")):
         axes.axhline(value, color="black", linewidth=1.2, linestyle=dash, label=f"{name}: {value:.2f}")
     axes.set(xlabel="epoch", ylabel="NLL in nats per scene")
     axes.set_ylim(top=top)

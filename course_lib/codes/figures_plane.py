@@ -16,7 +16,7 @@ from torch import Tensor
 from course_lib.codes.plane import Codes, History, Points
 from course_lib.codes.quantizer import entropy_bits, nearest
 from course_lib.core.errors import BadInput
-from course_lib.core.style import DASH, LOOKS, PALETTE, mark, new_figure
+from course_lib.core.style import DASH, LOOKS, PALETTE, dressed, mark, new_figure
 from course_lib.slots.figures import LETTERS, RGB, show_picture
 from course_lib.slots.figures_attention import GREY
 
@@ -181,11 +181,12 @@ def sweep_figure(weights: Sequence[float], panels: Mapping[str, Mapping[str, Flo
     """A panel for each measure over the same settings: lines are means over seeds, small marks the single seeds.
 
     panels: {measure: {line: values}}. The settings `weights` stand at equal distances, named `xlabel`; log: logarithmic height.
+    Raises `BadInput` for more than seven lines.
     """
     figure = new_figure(min(12.0, 1.5 + 5.0 * len(panels)), 3.6)
     x = np.arange(len(weights))
     for axes, (measure, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
-        for (name, values), (colour, marker, dash) in zip(lines.items(), LOOKS):
+        for (name, values), (colour, marker, dash) in dressed(lines, LOOKS):
             axes.plot(x, values.mean(0), color=colour, linestyle=dash, marker=marker, markersize=6, label=name)
             axes.plot(x, values.T, color=colour, linestyle="", marker=marker, markersize=3, alpha=0.5)
         axes.set(xticks=x, xticklabels=[f"{w:g}" for w in weights], xlabel=xlabel, ylabel=measure, yscale="log" if log else "linear")
@@ -197,11 +198,11 @@ def sweep_figure(weights: Sequence[float], panels: Mapping[str, Mapping[str, Flo
 def bits_figure(lines: Mapping[str, Mapping[float, float]], entries: Mapping[str, Sequence[int | str]] | None = None) -> Figure:
     """Distortion, as a share of the variance, over nominal bits, a line for each `lines[name][bits]`; entries: labels of the points.
 
-    The axes are fixed: 0 to 39 bits, 0.015 to 1.1 on a logarithmic height.
+    The axes are fixed: 0 to 39 bits, 0.015 to 1.1 on a logarithmic height. Raises `BadInput` for more than seven lines.
     """
     figure = new_figure(9.5, 4.2)
     axes = figure.add_subplot()
-    for (name, points), (colour, marker, dash) in zip(lines.items(), LOOKS):
+    for (name, points), (colour, marker, dash) in dressed(lines, LOOKS):
         axes.plot(list(points), list(points.values()), color=colour, marker=marker, linestyle=dash, label=name)
         for (bits, height), words in zip(points.items(), (entries or {}).get(name, ())):
             axes.annotate(str(words), (bits, height), (4, 4), textcoords="offset points", size=8.5, color=colour)

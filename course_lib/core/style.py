@@ -4,7 +4,9 @@
 the only carrier of meaning: `MARKER` and `DASH` give every meaning a second one, and `LOOKS` every line.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -73,6 +75,13 @@ def line_look(number: int) -> dict[str, object]:
     colour, marker, dash = LOOKS[number % len(LOOKS)]
     hollow = number // len(LOOKS) % 2
     return {"color": colour, "marker": marker, "linestyle": dash, "markerfacecolor": "white" if hollow else colour}
+
+
+def dressed(entries: Mapping[str, Any], looks: Sequence) -> Iterator[tuple[tuple[str, Any], Any]]:
+    """((name, entry), look) for each entry of a figure. Raises `BadInput` for more entries than looks: the others would be missing."""
+    if len(entries) > len(looks):
+        raise BadInput(f"this figure tells {len(looks)} apart; these are {len(entries)}: {', '.join(entries)}.")
+    return zip(entries.items(), looks)
 
 
 def new_figure(width: float = 9.0, height: float = 3.6, **layout) -> Figure:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 from torch import Tensor
 
-from course_lib.core.style import DASH, MARKER, PALETTE, new_figure, signed
+from course_lib.core.style import DASH, MARKER, PALETTE, dressed, new_figure, signed
 from course_lib.latents.coupling import X, Z, Coupling, Histogram
 from course_lib.latents.mixture import Mixture
 from course_lib.latents.rate_distortion import Curve
@@ -87,11 +87,11 @@ def loss_figure(losses: dict[str, np.ndarray | Tensor], floor: float | None = No
                 smooth: int = 8, ylabel: str = "mean squared error") -> Figure:
     """Training losses by step (running mean over `smooth` steps), and the level they cannot pass, `floor`.
 
-    losses: {name: (steps,)}; the first five are drawn, from 0 to 6 over a logarithmic axis of steps.
+    losses: {name: (steps,)}, drawn from 0 to 6 over a logarithmic axis of steps. Raises `BadInput` for more than five.
     """
     figure = new_figure(9, 3.2)
     axes = figure.add_subplot()
-    for (name, loss), (key, dash) in zip(losses.items(), SERIES):
+    for (name, loss), (key, dash) in dressed(losses, SERIES):
         loss = np.convolve(loss, np.ones(smooth) / smooth, mode="valid")
         axes.plot(np.arange(len(loss)) + smooth, loss, color=PALETTE[key], linestyle=dash, linewidth=1.2, label=name)
     if floor is not None:
@@ -104,13 +104,13 @@ def loss_figure(losses: dict[str, np.ndarray | Tensor], floor: float | None = No
 def outputs_figure(z, outputs: dict[str, np.ndarray | Tensor], mixture: Mixture) -> Figure:
     """x̂ as a function of z for several decoders, beside the rank map that would generate the data.
 
-    z: in rising order; outputs: x̂ by name, as many as z; the first five are drawn.
+    z: in rising order; outputs: x̂ by name, as many as z. Raises `BadInput` for more than five.
     """
     figure = new_figure(9, 3.6)
     axes = figure.add_subplot()
     z = np.asarray(z).ravel()
     axes.plot(z, mixture.quantile(norm.cdf(z)), color=PALETTE["data_x"], linewidth=3, alpha=0.5, label="rank map: generates the data")
-    for (name, x_hat), (key, dash) in zip(outputs.items(), SERIES):
+    for (name, x_hat), (key, dash) in dressed(outputs, SERIES):
         axes.plot(z, np.asarray(x_hat).ravel(), color=PALETTE[key], linestyle=dash, linewidth=1.8, label=name)
     axes.axhline(mixture.mean, color="black", linestyle=":", linewidth=1, label=f"E[x] = {signed(mixture.mean)}")
     axes.set(xlabel="latent z", ylabel="output x̂", xlim=(-3, 3), ylim=X)
@@ -119,12 +119,12 @@ def outputs_figure(z, outputs: dict[str, np.ndarray | Tensor], mixture: Mixture)
 
 
 def generation_figure(generated: dict[str, np.ndarray | Tensor], mixture: Mixture) -> Figure:
-    """Histograms of generated x̂ by name, the first three, against the true density."""
+    """Histograms of generated x̂ by name against the true density. Raises `BadInput` for more than three."""
     figure = new_figure(9, 3.2)
     axes = figure.add_subplot()
     x = np.linspace(*X, 400)
     axes.fill_between(x, mixture.density(x), color=PALETTE["data_x"], alpha=0.35, linewidth=0, label="data p(x)")
-    for (name, x_hat), key in zip(generated.items(), ("output_x_hat", "coupling_infer", "latent_z_hat")):
+    for (name, x_hat), key in dressed(generated, ("output_x_hat", "coupling_infer", "latent_z_hat")):
         Histogram(axes, key, X, label=name).set(x_hat)
     axes.set(xlabel="x̂", ylabel="density", xlim=X, ylim=(0, 0.7))
     axes.legend()

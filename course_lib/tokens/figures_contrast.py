@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, LOOKS, SHADES, new_figure, signed
+from course_lib.core.style import IMAGE_CMAP, LOOKS, SHADES, dressed, new_figure, signed
 from course_lib.tokens.captions import FACTORS
 from course_lib.tokens.losses_clip import least_loss
 
@@ -95,14 +95,14 @@ def training_figure(epochs: Mapping[str, Sequence[float]], batch: int, chance: M
 def scale_figure(batch: int, reached: Mapping[str, tuple[float, float]], most: float = 100.0) -> Figure:
     """The least loss that so many pairs can have, by the scale s; and where models are: (scale, loss) by name.
 
-    Losses in nats. reached: the first four are drawn; most: the largest scale. Raises `BadInput` for fewer than two pairs.
+    Losses in nats. most: the largest scale. Raises `BadInput` for fewer than two pairs, and for more than four models.
     """
     figure = new_figure(7.5, 3.6)
     axes = figure.add_subplot()
     scale = torch.logspace(-0.5, math.log10(most), 200)
     axes.plot(scale, least_loss(batch, scale), color="black", label=f"least possible with {batch} pairs")
     axes.axhline(math.log(batch), color="black", linestyle="--", linewidth=1.2, label=f"tells nothing apart: ln {batch} = {math.log(batch):.2f}")
-    for (name, point), (colour, marker, _) in zip(reached.items(), LOOK.values()):
+    for (name, point), (colour, marker, _) in dressed(reached, [*LOOK.values()]):
         axes.plot(*point, marker=marker, color=colour, markersize=9, linestyle="", label=f"{name}: s = {point[0]:.0f}, loss {point[1]:.2f}")
     axes.set(xscale="log", xlabel="scale s = 1 / temperature", ylabel="loss in nats", ylim=(0, 1.1 * math.log(batch)))
     axes.set_xticks([0.3, 1, 3, 10, 30, 100], ["0.3", "1", "3", "10", "30", "100"])

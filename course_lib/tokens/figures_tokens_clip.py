@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import IMAGE_CMAP, SHADES, new_figure
+from course_lib.core.style import IMAGE_CMAP, SHADES, dressed, new_figure
 from course_lib.tokens.figures_contrast import LOOK
 
 OTHER = {"other kind": (SHADES["cyan"], "o", (0, (1, 1))), "other colour": (SHADES["teal"], "^", (0, (1, 1)))}
@@ -70,15 +70,15 @@ def movement_figure(images: Float[Tensor, "2 3 rows columns"], moved: Mapping[st
 
 def thinning_figure(shares: Sequence[float], found: Mapping[str, Mapping[str, Sequence[float]]], chance: Mapping[str, float]) -> Figure:
     """A panel for each question: right answers by the share of tokens that goes on, a line for each layer behind which the others are
-    taken away. found: {layer: {question: one number for each share}}, at most four layers; shares stand at equal distances, and 0 is called CLS only.
-    Raises `BadInput` for no layer."""
+    taken away. found: {layer: {question: one number for each share}}, shares stand at equal distances, and 0 is called CLS only.
+    Raises `BadInput` for no layer, and for more than four."""
     if not found:
         raise BadInput("there is no layer to show.")
     questions = list(next(iter(found.values())))
     figure = new_figure(2.9 * len(questions) + 1.7, 3.4)
     x = np.arange(len(shares))
     for axes, question in zip(figure.subplots(1, len(questions), sharey=True, squeeze=False)[0], questions):
-        for (layer, answers), (colour, marker, dash) in zip(found.items(), LAYERS[-len(found):]):
+        for (layer, answers), (colour, marker, dash) in dressed(found, LAYERS[-len(found):]):
             axes.plot(x, answers[question], color=colour, marker=marker, linestyle=dash, label=layer)
         axes.axhline(chance[question], color="black", linestyle=":", linewidth=1.2, label="chance")
         axes.set(title=question, xlabel="tokens that go on", ylim=(0, 1.04))

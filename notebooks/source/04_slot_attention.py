@@ -383,7 +383,7 @@ claim("slots.tied_by_hand", torch.pdist(tiny.iterate(points, hand, 1000)[0][-1])
 claim("slots.nudge_growth", (lines["nudged by 1e-06"][3] / lines["nudged by 1e-06"][0]) ** (1 / 3), above=1)
 
 # %% [markdown]
-# In the hand-sized world two equal slots are equal after a thousand iterations too: their distance is {{slots.tied_by_hand:.0g}}. In the real model attention is 1/7 everywhere (to {{slots.tied_attention:.1g}}), and after three iterations the slots differ by {{slots.tied_distance:.1g}}. On paper they never differ, so the line *nudged by 0* lies below every logarithmic axis.
+# In the hand-sized world two equal slots are equal after a thousand iterations too: their distance is {{slots.tied_by_hand:.0g}}. In the real model attention is 1/7 everywhere, and after three iterations the slots are equal, both up to rounding: the differences are {{slots.tied_attention:.1g}} and {{slots.tied_distance:.1g}} (exactly zero on some processors, a few last digits on others). On paper they never differ, so the line *nudged by 0* lies below every logarithmic axis.
 # On a machine it may appear: sums that are equal on paper can be rounded a little differently for each slot, and the model multiplies the smallest difference, by about {{slots.nudge_growth:.0f}} in an iteration, as the line *nudged by 1e-06* shows. A tie is a pencil on its tip: the *rule* never makes it fall, any push does. A start must push
 # harder than rounding, or all iterations go into the fall.
 #
@@ -553,7 +553,7 @@ visualize_slots(image.expand(2, -1, -1, -1), torch.cat([out.reconstruction, rebu
 claim("slots.tied_masks", (masks - 1 / model.num_slots).abs().max(), below=1e-3)
 
 # %% [markdown]
-# Lower row: every mask is 1/7 everywhere (the largest deviation is {{slots.tied_masks:.0e}}), all seven slots paint the same blurred mean of everything, and *who owns* says slot 1 only because the first of equals is taken. Part I would call it a collapse: seven slots that carry what one does. **The diagnostic:** the largest difference of attention between slots. No
+# Lower row: every mask is 1/7 everywhere (the largest deviation is {{slots.tied_masks:.1g}}), all seven slots paint the same blurred mean of everything, and *who owns* says slot 1 only because the first of equals is taken. Part I would call it a collapse: seven slots that carry what one does. **The diagnostic:** the largest difference of attention between slots. No
 # training helps: equal slots get equal gradients.
 #
 # **"More iterations, better slots."** The shipped model was trained with 2 to 5 iterations, drawn anew for every step. Now run it with up to 30:

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from course_lib.core.errors import BadInput
-from course_lib.core.style import DASH, IMAGE_CMAP, LOOKS, MARKER, PALETTE, SHADES, line_look, new_figure, saved
+from course_lib.core.style import DASH, IMAGE_CMAP, LOOKS, MARKER, PALETTE, SHADES, dressed, line_look, new_figure, saved
 
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency", IEEE TVCG 15 (2009), table 1,
 # severity 1; grey: the luminance of Rec. 709. All act on linear RGB.
@@ -78,3 +78,9 @@ def test_a_figure_is_written_in_the_format_of_its_ending_or_not_at_all(tmp_path)
     with pytest.raises(BadInput, match=r"as \.gif2; choose one of .*png"):
         saved(figure, tmp_path / "e.gif2")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(heads)
+
+
+def test_no_entry_of_a_figure_is_left_out_silently():
+    assert list(dressed({"a": 1, "b": 2}, "xyz")) == [(("a", 1), "x"), (("b", 2), "y")]
+    with pytest.raises(BadInput, match="this figure tells 2 apart; these are 3: a, b, c"):
+        dressed(dict.fromkeys("abc"), "xy")
