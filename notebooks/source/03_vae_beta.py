@@ -194,6 +194,8 @@ claim("latents.w1_of_median", weights @ np.abs(nodes - median), above=1.5, below
 #
 # $$\begin{aligned} c(\hat x) &= \sum_x p(x)\,\frac{k(x, \hat x)}{\sum_{\hat x'} q(\hat x')\,k(x, \hat x')}, \qquad k(x, \hat x) = e^{-(x - \hat x)^2/\beta}, \\ q(\hat x) &\leftarrow q(\hat x)\,c(\hat x). \end{aligned}$$
 #
+# So the curve above was found, with leaps between the steps: see `squared_step` in `course_lib/latents/rate_distortion.py`.
+#
 # ### Exercise: one Blahut–Arimoto step
 #
 # **Difficulty: medium. Time: 15 minutes.** `q` is `(outputs,)`, `p` is `(inputs,)`, `kernel` is `(inputs, outputs)`, all NumPy. Return the new `q`. The target figure: $q$ after 1, 30 and 1000 steps at β = 2. It breaks

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from course_lib.core.errors import BadInput
 from course_lib.latents.mixture import Mixture
 from course_lib.latents.rate_distortion import (blahut_arimoto_step, exact_threshold, local_threshold, margin, rate_at,
-                                                rate_distortion_curve, rate_distortion_point, shannon_lower_bound)
+                                                rate_distortion_curve, rate_distortion_point, shannon_lower_bound, squared_step)
 
 WORLD = Mixture()
 POINTS = 301
@@ -58,6 +58,29 @@ def test_the_gap_is_a_certificate(curve):
     exact = curve.distortion[i] + 3 * curve.rate[i]
     assert rough[2] > curve.gap[i]
     assert exact - curve.gap[i] - 1e-9 <= rough[1] + 3 * rough[0] <= exact + rough[2] + 1e-9
+
+
+@given(st.integers(1, 4), st.integers(0, 2**32 - 1), st.floats(0.02, 1.1))
+def test_every_point_of_every_mixture_is_certified(modes, seed, share):
+    chance = np.random.default_rng(seed)
+    mixture = Mixture(tuple(chance.dirichlet(np.ones(modes))), tuple(chance.uniform(-4, 4, modes)), tuple(chance.uniform(0.1, 1.2, modes)))
+    beta = share * exact_threshold(mixture)
+    rate, distortion, gap = rate_distortion_point(mixture, beta, 101)
+    assert gap <= 2e-4 * beta and rate >= 0 and 0 < distortion < 1.01 * mixture.variance
+
+
+def test_a_squared_step_is_never_behind_two_plain_ones():
+    chance = np.random.default_rng(0)
+    further = 0
+    for _ in range(200):
+        p, q = chance.dirichlet(np.ones(12)), chance.dirichlet(np.ones(15))
+        kernel = np.exp(-np.square(chance.normal(size=(12, 1)) - chance.normal(size=15)) / chance.uniform(0.1, 5))
+        value = lambda q: p @ np.log(kernel @ q)
+        plain = blahut_arimoto_step(blahut_arimoto_step(q, p, kernel)[0], p, kernel)[0]
+        new = squared_step(q, p, kernel)
+        assert new.sum() == pytest.approx(1) and (new >= 0).all() and value(new) >= value(plain)
+        further += value(new) > value(plain)
+    assert further > 100
 
 
 @given(st.integers(2, 20), st.integers(2, 20), st.integers(0, 2**32 - 1), st.floats(0.1, 5))
