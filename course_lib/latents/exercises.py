@@ -205,7 +205,7 @@ def ba_target(beta: float = 2.0) -> Figure:
             key, dash = {1: ("coupling_train", ":"), 30: ("latent_z_hat", "--"), 1000: ("output_x_hat", "-")}[step]
             axes.plot(x, q, color=PALETTE[key], linestyle=dash, label=f"q(x̂) after {step} step{'s' * (step > 1)}")
     axes.set(xlabel="x, x̂", ylabel="probability per grid point", ylim=(0, 0.1), title=f"target: Blahut–Arimoto at β = {beta:g}")
-    axes.legend()
+    figure.legend(loc="outside upper right", ncols=2)  # no room beside the spikes
     return figure
 
 
