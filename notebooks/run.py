@@ -33,7 +33,8 @@ def execute(notebook, folder: Path, seconds: int = 600, **environment: str) -> N
 
     Raises nbclient's CellExecutionError at the first cell that fails, and a TimeoutError at one that takes longer than `seconds`.
     """
-    client = NotebookClient(notebook, timeout=seconds, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(notebook, timeout=seconds, kernel_name="python3", resources={"metadata": {"path": str(folder)}},
+                            extra_arguments=["--log-level=ERROR"])  # else each warns, between the progress bars, that it speaks TCP
     client.execute(env=os.environ | environment)
 
 
