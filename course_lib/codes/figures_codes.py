@@ -194,7 +194,7 @@ def versus_figure(rows: Mapping[str, Images], compare: Mapping[str, str] | None 
 def two_ways_figure(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Histories of short trainings, epoch by epoch: the error of held-out scenes, FG-ARI, and the codes in use (perplexity).
 
-    runs: {name: {"mse", "fg_ari", "perplexity": a number an epoch}}; Raises `BadInput` for none, and for more than four.
+    runs: {name: {"mse", "fg_ari", "perplexity": a number an epoch}}. Raises `BadInput` for none, and for more than four.
     """
     if not runs:
         raise BadInput("there is no training to show.")

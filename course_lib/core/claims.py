@@ -36,8 +36,8 @@ def claim(key: str, value: float, *, above: float = -math.inf, below: float = ma
     if not above < value < below:
         raise AssertionError(f"✗ {sentence} does not hold")
     if path := os.environ.get(RECORD):
-        limits = {"above": above, "below": below}
-        row = {"key": key, "value": value, "unit": unit, **({"spread": spread} if spread else {}), **{k: v for k, v in limits.items() if math.isfinite(v)}}
+        limits = {"above": above, "below": below, "spread": spread or math.inf}
+        row = {"key": key, "value": value, "unit": unit, **{k: v for k, v in limits.items() if math.isfinite(v)}}
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
     print(f"✓ {sentence}")

@@ -42,7 +42,7 @@ def squared_step(q: np.ndarray, p: np.ndarray, kernel: np.ndarray, most: float =
 
         log q ← log q + 2a·r + a²·v,      r = log c₁,  v = log c₂ − r,  a = ‖r‖ / ‖v‖      (SQUAREM, Varadhan & Roland 2008)
 
-    c₁ and c₂ are those of the two steps. If Σₓ p(x) log Σ_x̂ q(x̂) k(x, x̂), which every step raises, is not higher there than after the
+    q, p, kernel: as for `blahut_arimoto_step`; c₁ and c₂ are those of the two steps. If Σₓ p(x) log Σ_x̂ q(x̂) k(x, x̂), which every step raises, is not higher there than after the
     two plain steps, these are returned.
     """
     once, first = blahut_arimoto_step(q, p, kernel)

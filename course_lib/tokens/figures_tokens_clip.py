@@ -70,7 +70,7 @@ def movement_figure(images: Float[Tensor, "2 3 rows columns"], moved: Mapping[st
 
 def thinning_figure(shares: Sequence[float], found: Mapping[str, Mapping[str, Sequence[float]]], chance: Mapping[str, float]) -> Figure:
     """A panel for each question: right answers by the share of tokens that goes on, a line for each layer behind which the others are
-    taken away. found: {layer: {question: one number for each share}}, shares stand at equal distances, and 0 is called CLS only.
+    taken away. found: {layer: {question: one number for each share}}; shares stand at equal distances, and 0 is called CLS only.
     Raises `BadInput` for no layer, and for more than four."""
     if not found:
         raise BadInput("there is no layer to show.")

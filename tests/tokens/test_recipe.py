@@ -293,7 +293,8 @@ def test_from_the_command_line_in_seconds(usual, clip):
     ("model.autoencoder.use_attention", ConvDecoder, AttentionDecoder, lambda run: type(run.model.decoder)),
     ("model.autoencoder.num_layers", 3, 2, lambda run: len(getattr(run.model.decoder, "stages", getattr(run.model.decoder, "blocks", ())))),
     ("model.critic", ConvCritic, MultiScaleCritic, lambda run: type(run.players.critic)),
-    ("loss, training.n_critic", Objective(n_critic=2), Objective(3, 20.0, 2.0, 3.0, "perceptual", game="pick"), lambda run: replace(run.objective)),  # with nobody's turn
+    ("loss, training.n_critic", Objective(n_critic=2), Objective(3, 20.0, 2.0, 3.0, "perceptual", game="pick"),
+     lambda run: replace(run.objective)),  # with nobody's turn
     ("training.learning_rate", 1e-4, 1e-3, lambda run: run.options["lr"]),
 ])
 def test_a_setting_has_its_effect(setting, usual_value, value, of, usual, changed):
