@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from course_lib.core.errors import BadInput
-from course_lib.core.launch import is_main_process, start_missing_processes
+from course_lib.core.launch import is_main_process, leave, start_missing_processes
 from course_lib.core.run import check_writable
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -197,4 +197,4 @@ def _known_keys(arguments: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

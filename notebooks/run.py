@@ -24,7 +24,7 @@ from course_lib.core.errors import BadInput
 from course_lib.core.paths import ROOT, atomic
 from notebooks.build import build, course, numbers_of, write
 
-RELATIVE, ABSOLUTE = 0.10, 0.01  # a claim has drifted when it moved by more than 10 %, by more than 0.01 and by more than its own spread
+RELATIVE, ABSOLUTE = 0.10, 0.002  # a claim has drifted when it moved by more than 10 %, by more than 0.002 and by more than its own spread
 PEAK = "import resource, sys; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 
 

@@ -67,7 +67,7 @@ def script(path: Path, text: str) -> None:
 
 def test_ranges_have_floors_and_no_ceilings():
     for requirement in REQUIREMENTS:
-        assert re.fullmatch(r">=[\d.]+", str(requirement.specifier)), requirement
+        assert re.fullmatch(r">=[\d.]+(post\d+)?", str(requirement.specifier)), requirement
     assert PROJECT["requires-python"] == ">=3.11"
 
 
@@ -184,7 +184,7 @@ def test_installing_once_is_enough_and_an_interrupted_one_is_done_again(bare, ch
 
 def test_floors_pin_every_requirement(tmp_path):
     lines = run(sys.executable, "setup/floors.py").stdout.splitlines()
-    assert len(lines) == len(REQUIREMENTS) and all(re.fullmatch(r"[\w-]+==[\d.]+", line) for line in lines)
+    assert len(lines) == len(REQUIREMENTS) and all(re.fullmatch(r"[\w-]+==[\d.]+(post\d+)?", line) for line in lines)
 
 
 def test_weights_are_trained_again_from_their_cards(tmp_path):

@@ -6,12 +6,26 @@ For CPUs without MPI Accelerate's launcher starts a single process, whatever N i
 
 import os
 import sys
+from typing import NoReturn
 
 import psutil
 
 from course_lib.core.errors import BadInput
 
 KNOWS_ITS_RANK = ("LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+def leave(status: int) -> NoReturn:
+    """End this process with an exit status; one of several ends at once, its output flushed.
+
+    Gloo's threads outlive their group, and one that asks for the interpreter while it is taken down aborts the process: now and
+    then a finished training ended so (github.com/pytorch/pytorch/pull/179291).
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def start_missing_processes(module: str) -> None:

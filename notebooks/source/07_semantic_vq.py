@@ -81,7 +81,7 @@ two_ways_figure(live)
 
 # %%
 for when, epochs in live.items():
-    claim(f"codes.svq_live_mse_{when}", epochs["mse"][-1], above=0, below=0.04)
+    claim(f"codes.svq_live_mse_{when}", epochs["mse"][-1], above=0, below=0.04, spread=0.005)
     claim(f"codes.svq_live_perplexity_{when}", epochs["perplexity"][-1], above=0.99 if fast() else 4.0, below=32.1, spread=3)
     claim(f"codes.svq_live_fg_ari_{when}", epochs["fg_ari"][-1], above=-0.3, below=0.8, spread=0.25)
 

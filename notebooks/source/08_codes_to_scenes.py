@@ -525,7 +525,7 @@ claim("codes.shapes_coded", share(read["coded"]).value, above=0.7, below=0.97)
 claim("codes.shapes_right", share(read["prior"]).value, above=0.2, below=0.6)
 claim("codes.shapes_right_low", share(read["prior"]).low, above=0.15)
 claim("codes.shapes_cooler", share(read["cooler"]).value, above=0.3)
-claim("codes.shapes_alone", share(read["alone"]).value, below=0.05)
+claim("codes.shapes_alone", share(read["alone"]).value, below=0.05, spread=0.01)
 unread = [read_shapes(image, free_world) for image, fine in zip(made["prior"], read["prior"]) if not fine]
 with one_thread(), torch.no_grad():
     words_made = free_prior.generate(200, generator=torch.Generator().manual_seed(0))  # those of the third row

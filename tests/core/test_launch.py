@@ -1,6 +1,7 @@
 """`accelerate launch --num_processes N --cpu` starts one process only; ours makes up for it."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -61,3 +62,10 @@ def test_main_process(monkeypatch):
     assert launch.is_main_process()
     monkeypatch.setenv("RANK", "1")
     assert not launch.is_main_process()
+
+
+@pytest.mark.parametrize(("processes", "said"), [("1", "said\nlate\n"), ("2", "said\n")])
+def test_one_of_several_leaves_at_once_and_loses_no_word(processes, said):
+    code = "import atexit; from course_lib.core.launch import leave; atexit.register(print, 'late'); print('said'); leave(3)"
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "WORLD_SIZE": processes}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (3, said, "")

@@ -40,7 +40,7 @@ def test_drift_names_every_difference():
     then = {"a": {"value": 1.0}, "b": {"value": 0.001}, "c": {"value": 5.0}, "d": {"value": 2.0}, "f": {"value": 1.0, "spread": 0.5},
             "g": {"value": 1.0, "spread": 0.5}}
     then = {key: row | {"notebook": "01_x"} for key, row in then.items()} | {"z": {"value": 1, "notebook": "02_y"}}
-    now = {"a": {"value": 1.09}, "b": {"value": 0.009}, "c": {"value": 6.0}, "e": {"value": 0.0}, "f": {"value": 1.49}, "g": {"value": 0.4, "spread": 1}}
+    now = {"a": {"value": 1.09}, "b": {"value": 0.0029}, "c": {"value": 6.0}, "e": {"value": 0.0}, "f": {"value": 1.49}, "g": {"value": 0.4, "spread": 1}}
     assert [sentence.split()[:2] for sentence in drift(now, then, "01_x")] == [
         ["c", "drifted"], ["d", "is"], ["e", "is"], ["g", "drifted"]]
     assert drift({"a": {"value": float("nan")}}, {"a": then["a"]}, "01_x")  # what is not a number has drifted too
